@@ -1,0 +1,1 @@
+//! Typed containers and stable numerics shared by the objectives.

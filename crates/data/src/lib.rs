@@ -1,0 +1,1 @@
+//! Preference records, readers, tokenisation, packing and the audit.

@@ -1,0 +1,1 @@
+//! Preference and supervised losses on sequence log-probabilities.

@@ -1,0 +1,1 @@
+//! Fused, differentiable CPU operations on dfdx tensors.
