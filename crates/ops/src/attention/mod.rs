@@ -1,0 +1,140 @@
+//! Causal attention with grouped key/value heads over packed prefix trees.
+//!
+//! Scores exist for one block of query rows at a time; a log-sum-exp per row is kept, and backward makes the scores again.
+//! One task works on one tree and one key/value head, so no two tasks write the same gradient.
+mod backward;
+mod decode;
+mod forward;
+mod rows;
+
+pub use decode::{Cached, decode_attention};
+
+use crate::error::{OpsError, same};
+use crate::params::TapeOf;
+use crate::raw::{GradSlot, data, data_mut, record};
+use crate::scalar::Scalar;
+use crate::tree::Tree;
+use dfdx::prelude::*;
+
+/// Query rows whose scores exist at a time.
+const BLOCK: usize = 128;
+
+/// Sizes of the attention heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// query heads
+    pub heads: usize,
+    /// key and value heads; divides `heads`
+    pub kv_heads: usize,
+    /// width of a head
+    pub dim: usize,
+}
+
+impl Heads {
+    fn query_width(&self) -> usize {
+        self.heads * self.dim
+    }
+
+    fn kv_width(&self) -> usize {
+        self.kv_heads * self.dim
+    }
+
+    /// Query heads of one key/value head.
+    fn group(&self, kv: usize) -> std::ops::Range<usize> {
+        let g = self.heads / self.kv_heads;
+        kv * g..(kv + 1) * g
+    }
+
+    fn scale<E: Scalar>(&self) -> E {
+        E::c((self.dim as f64).sqrt().recip())
+    }
+
+    fn check(&self) -> Result<(), OpsError> {
+        same("attention", "heads beyond whole groups", 0, self.heads % self.kv_heads.max(1))
+    }
+}
+
+/// Slices and sizes that both passes share.
+#[derive(Clone, Copy)]
+struct Inputs<'a, E> {
+    tree: &'a Tree,
+    heads: Heads,
+    q: &'a [E],
+    k: &'a [E],
+    v: &'a [E],
+}
+
+impl<E: Scalar> Inputs<'_, E> {
+    /// One key/value head's columns of `x` for the whole chain of a segment, dense.
+    fn chain(&self, x: &[E], segment: usize, kv: usize, out: &mut Vec<E>) {
+        let (width, d) = (self.heads.kv_width(), self.heads.dim);
+        out.clear();
+        for s in self.tree.chain(segment) {
+            for row in x[s.start * width..(s.start + s.len) * width].chunks_exact(width) {
+                out.extend_from_slice(&row[kv * d..(kv + 1) * d]);
+            }
+        }
+    }
+
+    /// Runs `f(tree, key/value head)` for all of them on the rayon pool.
+    fn tasks(&self, f: impl Fn(usize, usize) + Sync + Send) {
+        let kv = self.heads.kv_heads;
+        rayon::scope(|s| {
+            for i in 0..self.tree.trees().len() * kv {
+                let f = &f;
+                s.spawn(move |_| f(i / kv, i % kv));
+            }
+        });
+    }
+}
+
+/// `softmax(q k^T / sqrt(dim)) v`, each token attending to itself, to what stands before it in its segment and to the
+/// segments that its own continues.
+///
+/// # Shapes
+/// q (N, heads * dim), k and v (N, kv_heads * dim), N the tokens of `tree`; result as q. Query head h reads key/value head
+/// `h / (heads / kv_heads)`.
+///
+/// # Gradient
+/// To all three. A shared prompt's keys and values receive the sum over everything that hangs off it, so that the result
+/// equals that of unshared sequences.
+///
+/// # Errors
+/// Run-time sizes that disagree.
+///
+/// # Source
+/// Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 for grouped heads; Dao et al. 2022 for recomputed scores.
+pub fn attention<N: Dim, D: Dim, K: Dim, E: Scalar, T: TapeOf<E>>(
+    q: Tensor<(N, D), E, Cpu, T>,
+    k: Tensor<(N, K), E, Cpu, T>,
+    v: Tensor<(N, K), E, Cpu, T>,
+    tree: &Tree,
+    heads: Heads,
+) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    heads.check()?;
+    for (what, found) in [("rows of q", q.shape().0), ("rows of k", k.shape().0), ("rows of v", v.shape().0)] {
+        same("attention", what, tree.tokens(), found.size())?;
+    }
+    same("attention", "columns of q", heads.query_width(), q.shape().1.size())?;
+    same("attention", "columns of k", heads.kv_width(), k.shape().1.size())?;
+    same("attention", "columns of v", heads.kv_width(), v.shape().1.size())?;
+    let (q, qt) = q.try_contiguous()?.split_tape();
+    let (k, kt) = k.try_contiguous()?.split_tape();
+    let (v, vt) = v.try_contiguous()?.split_tape();
+    let mut out: Tensor<(N, D), E, Cpu> = q.device().try_zeros_like(q.shape())?;
+    let lse = forward::run(Inputs { tree, heads, q: data(&q), k: data(&k), v: data(&v) }, data_mut(&mut out));
+    let slots = [GradSlot::of(&q), GradSlot::of(&k), GradSlot::of(&v)];
+    let (tree, kept) = (tree.clone(), out.clone());
+    Ok(record(out, qt.merge(kt).merge(vt), move |go, grads| {
+        let mut d = [slots[0].take(grads)?, slots[1].take(grads)?, slots[2].take(grads)?];
+        let inputs = Inputs { tree: &tree, heads, q: data(&q), k: data(&k), v: data(&v) };
+        backward::run(inputs, go, data(&kept), &lse, &mut d);
+        for (slot, d) in slots.iter().zip(d) {
+            slot.put(grads, d)?;
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,76 @@
+//! Rows of a table (token embedding) and rows of an activation.
+use crate::error::{OpsError, below};
+use crate::params::TapeOf;
+use crate::raw::{GradSlot, data, data_mut, record};
+use crate::scalar::Scalar;
+use crate::simd::add_assign;
+use dfdx::prelude::*;
+
+/// Rows `ids` of the table `weight`: token embeddings.
+///
+/// # Shapes
+/// weight (V, D), result (ids.len(), D).
+///
+/// # Gradient
+/// To the used rows of `weight`; a row that is used twice gets both.
+///
+/// # Errors
+/// An id that is not below V, with its position.
+pub fn embed<V: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
+    weight: &Tensor<(V, D), E, Cpu>,
+    ids: &[usize],
+    tape: T,
+) -> Result<Tensor<(usize, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    pick("embed", weight, ids, tape.merge(wt))
+}
+
+/// Rows `at` of an activation, in that order; a row may be taken several times.
+///
+/// # Shapes
+/// x (N, D), result (at.len(), D).
+///
+/// # Gradient
+/// To `x`, added per use.
+///
+/// # Errors
+/// An index that is not below N.
+pub fn rows<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, D), E, Cpu, T>,
+    at: &[usize],
+) -> Result<Tensor<(usize, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let (x, tape) = x.try_contiguous()?.split_tape();
+    pick("rows", x, at, tape)
+}
+
+fn pick<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
+    op: &'static str,
+    x: Tensor<(N, D), E, Cpu>,
+    at: &[usize],
+    tape: T,
+) -> Result<Tensor<(usize, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let (n, d) = *x.shape();
+    below(op, at, n.size(), None)?;
+    let width = d.size();
+    let mut out: Tensor<(usize, D), E, Cpu> = x.device().try_zeros_like(&(at.len(), d))?;
+    for (to, &i) in data_mut(&mut out).chunks_exact_mut(width).zip(at) {
+        to.copy_from_slice(&data(&x)[i * width..(i + 1) * width]);
+    }
+    let (slot, at) = (GradSlot::of(&x), at.to_vec());
+    Ok(record(out, tape, move |go, grads| {
+        let dx = slot.get(grads)?;
+        for (g, &i) in go.chunks_exact(width).zip(&at) {
+            add_assign(&mut dx[i * width..(i + 1) * width], g);
+        }
+        Ok(())
+    }))
+}

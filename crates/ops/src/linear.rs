@@ -1,0 +1,86 @@
+//! `y = x W^T`, with an optional residual that the product starts from.
+use crate::error::{OpsError, same};
+use crate::mm::{View, big};
+use crate::params::TapeOf;
+use crate::raw::{GradSlot, data, data_mut, record};
+use crate::scalar::Scalar;
+use crate::simd::add_into;
+use dfdx::prelude::*;
+
+/// `y = x W^T`.
+///
+/// # Shapes
+/// x (N, I), weight (O, I), result (N, O).
+///
+/// # Gradient
+/// To `x` (`g W`) and to `weight` (`g^T x`).
+///
+/// # Errors
+/// Run-time sizes that disagree.
+pub fn linear<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, I), E, Cpu, T>,
+    weight: &Tensor<(O, I), E, Cpu>,
+) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let out = x.device().try_zeros_like(&(x.shape().0, weight.shape().0))?;
+    let (x, tape) = x.try_contiguous()?.split_tape();
+    product(x, weight, out, None, tape)
+}
+
+/// `y = x W^T + residual`; the sum costs nothing, the product accumulates onto the residual.
+///
+/// # Shapes
+/// x (N, I), weight (O, I), residual (N, O), result (N, O).
+///
+/// # Gradient
+/// To all three.
+///
+/// # Errors
+/// Run-time sizes that disagree.
+pub fn linear_add<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, I), E, Cpu, T>,
+    weight: &Tensor<(O, I), E, Cpu>,
+    residual: Tensor<(N, O), E, Cpu, T>,
+) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    same("linear_add", "rows of the residual", x.shape().0.size(), residual.shape().0.size())?;
+    same("linear_add", "columns of the residual", weight.shape().0.size(), residual.shape().1.size())?;
+    let (residual, rt) = residual.try_contiguous()?.split_tape();
+    let mut out = x.device().try_zeros_like(residual.shape())?;
+    data_mut(&mut out).copy_from_slice(data(&residual));
+    let (x, tape) = x.try_contiguous()?.split_tape();
+    product(x, weight, out, Some(GradSlot::of(&residual)), tape.merge(rt))
+}
+
+/// `out (+)= x W^T`; `residual` is the gradient of what `out` holds at the start.
+fn product<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, I), E, Cpu>,
+    weight: &Tensor<(O, I), E, Cpu>,
+    mut out: Tensor<(N, O), E, Cpu>,
+    residual: Option<GradSlot<E>>,
+    tape: T,
+) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let ((n, i), (o, i2)) = (*x.shape(), *weight.shape());
+    let (n, i, o) = (n.size(), i.size(), o.size());
+    same("linear", "columns of the weight", i, i2.size())?;
+    // retaped first: a strided weight is copied, and the copy has to be on the tape
+    let (w, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    big(data_mut(&mut out), o, residual.is_some(), View::new(data(&x), n, i), View::new(data(&w), o, i).t());
+    let (gx, gw) = (GradSlot::of(&x), GradSlot::of(&w));
+    Ok(record(out, tape.merge(wt), move |go, grads| {
+        let g = View::new(go, n, o);
+        big(gx.get(grads)?, i, true, g, View::new(data(&w), o, i));
+        big(gw.get(grads)?, i, true, g.t(), View::new(data(&x), n, i));
+        if let Some(slot) = residual {
+            add_into(slot.get(grads)?, go);
+        }
+        Ok(())
+    }))
+}

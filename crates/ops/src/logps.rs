@@ -1,0 +1,155 @@
+//! Token log-probabilities without logits in memory.
+use crate::error::{OpsError, below, same};
+use crate::mm::{View, big};
+use crate::par::split_rows;
+use crate::params::TapeOf;
+use crate::raw::{GradSlot, data, record};
+use crate::scalar::Scalar;
+use crate::simd::{fold, largest, simd};
+use dfdx::prelude::*;
+
+/// Vocabulary rows per chunk: at most N x 2048 logits exist at a time.
+const CHUNK: usize = 2048;
+
+/// Constants of [`linear_logps`].
+pub struct Logps;
+
+impl Logps {
+    /// Target that is left out: its log-probability is 0 and it sends no gradient.
+    pub const IGNORED: usize = usize::MAX;
+}
+
+simd! {
+    /// maximum and sum of exponentials of one row, carried on over a chunk of its logits
+    fn extend<E>(x: &[E], max: &mut E, sum: &mut E) {
+        let top = largest(x);
+        if top > *max {
+            *sum = *sum * (*max - top).vexp();
+            *max = top;
+        }
+        let m = *max;
+        *sum += fold(x, E::zero(), |a, v| a + (v - m).vexp(), |a, b| a + b);
+    }
+}
+
+simd! {
+    /// logits to -g softmax
+    fn pull<E>(x: &mut [E], lse: E, g: E) {
+        for v in x.iter_mut() { *v = -g * (*v - lse).vexp(); }
+    }
+}
+
+/// `logps[n] = log_softmax(hidden[n] W^T)[targets[n]]`.
+///
+/// # Shapes
+/// hidden (N, D), weight (V, D), targets N ids below V or [`Logps::IGNORED`]; result (N,).
+///
+/// # Units
+/// Nats.
+///
+/// # Gradient
+/// To both: `g (onehot - softmax) W` and its counterpart. The logits are made again chunk by chunk, so memory stays at one
+/// chunk in both directions.
+///
+/// # Errors
+/// A target outside the vocabulary, sizes that disagree.
+pub fn linear_logps<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
+    hidden: Tensor<(N, D), E, Cpu, T>,
+    weight: &Tensor<(V, D), E, Cpu>,
+    targets: &[usize],
+) -> Result<Tensor<(N,), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let (n, _) = *hidden.shape();
+    same("linear_logps", "number of targets", n.size(), targets.len())?;
+    same("linear_logps", "columns of the weight", hidden.shape().1.size(), weight.shape().1.size())?;
+    below("linear_logps", targets, weight.shape().0.size(), Some(Logps::IGNORED))?;
+    let (hidden, tape) = hidden.try_contiguous()?.split_tape();
+    let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    let head = Head { targets: targets.to_vec(), width: hidden.shape().1.size(), vocab: weight.shape().0.size() };
+    let (out, lse) = head.forward(data(&hidden), data(&weight));
+    let out = hidden.device().try_tensor_from_vec(out, (n,))?;
+    let (gh, gw) = (GradSlot::of(&hidden), GradSlot::of(&weight));
+    Ok(record(out, tape.merge(wt), move |go, grads| {
+        let (mut dh, mut dw) = (gh.take(grads)?, gw.take(grads)?);
+        head.backward(go, &lse, (data(&hidden), data(&weight)), (&mut dh, &mut dw));
+        gh.put(grads, dh)?;
+        gw.put(grads, dw)
+    }))
+}
+
+struct Head {
+    targets: Vec<usize>,
+    width: usize,
+    vocab: usize,
+}
+
+impl Head {
+    /// (first row, rows, their weights) of each chunk.
+    fn chunks<'a, E>(&self, weight: &'a [E]) -> impl Iterator<Item = (usize, usize, View<'a, E>)> {
+        let (width, vocab) = (self.width, self.vocab);
+        (0..vocab).step_by(CHUNK).map(move |v0| {
+            let c = CHUNK.min(vocab - v0);
+            (v0, c, View::new(&weight[v0 * width..(v0 + c) * width], c, width))
+        })
+    }
+
+    fn scratch<E: Scalar>(&self) -> Vec<E> {
+        vec![E::zero(); self.targets.len() * CHUNK.min(self.vocab)]
+    }
+
+    /// Log-probability of each target, and the log-sum-exp of each row.
+    fn forward<E: Scalar>(&self, hidden: &[E], weight: &[E]) -> (Vec<E>, Vec<E>) {
+        let n = self.targets.len();
+        let mut logits = self.scratch();
+        let mut state = vec![(E::neg_infinity(), E::zero()); n];
+        let mut out = vec![E::zero(); n];
+        for (v0, c, w) in self.chunks(weight) {
+            big(&mut logits, c, false, View::new(hidden, n, self.width), w.t());
+            let logits = &logits;
+            split_rows((&mut state, 1), (&mut out, 1), 16, |first, state, out| {
+                for (i, ((max, sum), out)) in state.iter_mut().zip(out).enumerate() {
+                    let row = &logits[(first + i) * c..(first + i + 1) * c];
+                    extend(row, max, sum);
+                    if let Some(&logit) = self.targets[first + i].checked_sub(v0).and_then(|t| row.get(t)) {
+                        *out = logit;
+                    }
+                }
+            });
+        }
+        let lse: Vec<E> = state.into_iter().map(|(max, sum)| max + sum.ln()).collect();
+        for ((out, &lse), &t) in out.iter_mut().zip(&lse).zip(&self.targets) {
+            *out = if t == Logps::IGNORED { E::zero() } else { *out - lse };
+        }
+        (out, lse)
+    }
+
+    fn backward<E: Scalar>(&self, go: &[E], lse: &[E], (hidden, weight): (&[E], &[E]), (dh, dw): (&mut [E], &mut [E])) {
+        let (n, d) = (self.targets.len(), self.width);
+        let mut logits: Vec<E> = self.scratch();
+        let h = View::new(hidden, n, d);
+        for (v0, c, w) in self.chunks(weight) {
+            big(&mut logits, c, false, h, w.t());
+            split_rows((&mut logits[..n * c], c), (&mut [(); 0], 0), 16, |first, part, _| {
+                for (i, row) in part.chunks_exact_mut(c).enumerate() {
+                    self.pull_row(row, first + i, v0, go, lse);
+                }
+            });
+            let g = View::new(&logits, n, c);
+            big(dh, d, true, g, w);
+            big(&mut dw[v0 * d..(v0 + c) * d], d, true, g.t(), h);
+        }
+    }
+
+    /// Logits of row `i` to the loss's gradient with respect to them.
+    fn pull_row<E: Scalar>(&self, row: &mut [E], i: usize, v0: usize, go: &[E], lse: &[E]) {
+        if self.targets[i] == Logps::IGNORED || go[i] == E::zero() {
+            return row.fill(E::zero());
+        }
+        pull(row, lse[i], go[i]);
+        if let Some(x) = self.targets[i].checked_sub(v0).and_then(|t| row.get_mut(t)) {
+            *x += go[i];
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Matrix products of strided views, by the `gemm` crate.
+use crate::scalar::Scalar;
+pub(crate) use gemm::Parallelism;
+
+/// Below this many multiply-adds a product stays on its thread: forking costs more than it saves.
+const FORK: usize = 8_000_000;
+
+/// A matrix inside a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a, E> {
+    d: &'a [E],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, E> View<'a, E> {
+    /// Dense and row-major.
+    pub(crate) fn new(d: &'a [E], rows: usize, cols: usize) -> Self {
+        Self::strided(d, rows, cols, cols)
+    }
+
+    /// Rows that lie `row_stride` elements apart.
+    pub(crate) fn strided(d: &'a [E], rows: usize, cols: usize, row_stride: usize) -> Self {
+        let v = View { d, rows, cols, row_stride, col_stride: 1 };
+        assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= d.len(), "matrix view outside its slice");
+        v
+    }
+
+    /// Transposed.
+    pub(crate) fn t(self) -> Self {
+        View { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
+    }
+}
+
+/// `c = a b`, or `c += a b` when `acc`; `c` row-major with rows `stride` apart.
+pub(crate) fn mm<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>, par: Parallelism) {
+    let (m, n) = (a.rows, b.cols);
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!((m - 1) * stride + n <= c.len(), "product outside its slice");
+    // SAFETY: the destination was checked just now and is exclusively borrowed
+    unsafe { mm_raw(c.as_mut_ptr(), stride, acc, a, b, par) }
+}
+
+/// [`mm`] into a buffer whose other columns belong to other tasks, so that no `&mut` slice may cover it.
+///
+/// # Safety
+/// `c[i * stride + j]` must be valid for every row i and column j of the product, and nobody else may touch it meanwhile.
+pub(crate) unsafe fn mm_raw<E: Scalar>(c: *mut E, stride: usize, acc: bool, a: View<E>, b: View<E>, par: Parallelism) {
+    assert_eq!(a.cols, b.rows, "inner sizes of a product");
+    let (s, t) = (|x: usize| x as isize, if acc { E::one() } else { E::zero() });
+    // SAFETY: the views were checked against their slices when made; the destination is the caller's promise
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.cols,
+            a.cols,
+            c,
+            1,
+            s(stride),
+            acc,
+            a.d.as_ptr(),
+            s(a.col_stride),
+            s(a.row_stride),
+            b.d.as_ptr(),
+            s(b.col_stride),
+            s(b.row_stride),
+            t,
+            E::one(),
+            false,
+            false,
+            false,
+            par,
+        )
+    }
+}
+
+/// [`mm`] over all threads when it is large enough.
+pub(crate) fn big<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>) {
+    let threads = rayon::current_num_threads();
+    let par = if threads < 2 || a.rows * a.cols * b.cols < FORK { Parallelism::None } else { Parallelism::Rayon(threads) };
+    mm(c, stride, acc, a, b, par);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_views_and_transposes() {
+        let (a, b) = ([1., 2., 3., 4., 5., 6.], [1., 0., 2., 1., 3., 1.]);
+        let mut c = [9.0f64; 4];
+        mm(&mut c, 2, false, View::new(&a, 2, 3), View::new(&b, 3, 2), Parallelism::None);
+        assert_eq!(c, [14., 5., 32., 11.]);
+        mm(&mut c, 2, true, View::new(&a, 3, 2).t(), View::new(&b, 3, 2), Parallelism::None);
+        assert_eq!(c, [14. + 22., 5. + 8., 32. + 28., 11. + 10.]);
+    }
+
+    #[test]
+    #[should_panic(expected = "outside its slice")]
+    fn a_view_beyond_its_slice_is_refused() {
+        let _ = View::new(&[0.0f32; 5], 2, 3);
+    }
+}

@@ -1,0 +1,46 @@
+//! Norms of gradients, and the search for values that are not numbers.
+use crate::error::OpsError;
+use crate::par::blocks;
+use crate::params::{Grads, Params, Visit};
+use crate::raw::{data, grad_mut};
+use crate::scalar::Scalar;
+use crate::simd::sum_squares;
+use dfdx::prelude::*;
+
+/// Elements per partial sum.
+const BLOCK: usize = 1 << 14;
+
+/// Sum of squares in f64 over blocks, the same for any number of threads.
+pub(crate) fn squares<E: Scalar>(x: &[E]) -> f64 {
+    blocks(x.len(), BLOCK, |a, b| sum_squares(&x[a..b]).f()).into_iter().sum()
+}
+
+/// L2 norm of all gradients of `model` together. NaN or infinite when one of them is.
+///
+/// # Errors
+/// When the device cannot allocate a gradient that is missing.
+pub fn grad_norm<E: Scalar>(model: &impl Params<E>, grads: &mut Grads<E>) -> Result<f64, OpsError> {
+    struct Norm<'a, E: Dtype>(&'a mut Grads<E>, f64);
+    impl<E: Scalar> Visit<E> for Norm<'_, E> {
+        type Error = OpsError;
+        fn tensor<S: Shape>(&mut self, _: &str, t: &Tensor<S, E, Cpu>) -> Result<(), OpsError> {
+            self.1 += squares(grad_mut(self.0, t)?);
+            Ok(())
+        }
+    }
+    let mut n = Norm(grads, 0.0);
+    model.visit(&mut n)?;
+    Ok(n.1.sqrt())
+}
+
+/// Name of the first parameter that holds a NaN or an infinity.
+pub fn first_non_finite<E: Scalar>(model: &impl Params<E>) -> Option<String> {
+    struct Search;
+    impl<E: Scalar> Visit<E> for Search {
+        type Error = String;
+        fn tensor<S: Shape>(&mut self, name: &str, t: &Tensor<S, E, Cpu>) -> Result<(), String> {
+            if data(t).iter().all(|v| v.is_finite()) { Ok(()) } else { Err(name.to_owned()) }
+        }
+    }
+    model.visit(&mut Search).err()
+}

@@ -1,0 +1,109 @@
+//! Work split over the threads of the current rayon pool, with results that do not depend on how it was split.
+
+/// A pointer that may cross threads: tasks write disjoint parts of one buffer.
+pub(crate) struct Ptr<T>(*mut T);
+
+impl<T> Clone for Ptr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Ptr<T> {}
+
+// SAFETY: only a pointer; whoever dereferences it (below, `unsafe`) promises disjoint ranges.
+unsafe impl<T: Send> Send for Ptr<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Ptr<T> {}
+
+impl<T> Ptr<T> {
+    pub(crate) fn of(v: &mut [T]) -> Self {
+        Ptr(v.as_mut_ptr())
+    }
+
+    /// # Safety
+    /// Ranges handed out at the same time must not overlap and must lie inside the buffer, which must outlive them.
+    #[allow(clippy::mut_from_ref)]
+    pub(crate) unsafe fn range<'a>(self, start: usize, n: usize) -> &'a mut [T] {
+        // SAFETY: the caller's promise
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), n) }
+    }
+
+    /// # Safety
+    /// `start` must lie inside the buffer.
+    pub(crate) unsafe fn at(self, start: usize) -> *mut T {
+        // SAFETY: the caller's promise
+        unsafe { self.0.add(start) }
+    }
+}
+
+/// Runs `f(begin, end)` on one part of `0..n` per thread; parts hold at least `min` items.
+pub(crate) fn split(n: usize, min: usize, f: impl Fn(usize, usize) + Sync + Send) {
+    let threads = rayon::current_num_threads().min(n.div_ceil(min.max(1))).max(1);
+    if threads == 1 {
+        return f(0, n);
+    }
+    let step = n.div_ceil(threads);
+    rayon::scope(|s| {
+        for i in 1..threads {
+            let f = &f;
+            s.spawn(move |_| f((i * step).min(n), ((i + 1) * step).min(n)));
+        }
+        f(0, step.min(n));
+    });
+}
+
+/// Like [`split`] over rows of two outputs: `f(first row, rows of a, rows of b)`.
+pub(crate) fn split_rows<A: Send, B: Send>(
+    (a, width_a): (&mut [A], usize),
+    (b, width_b): (&mut [B], usize),
+    min: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Sync + Send,
+) {
+    let n = a.len() / width_a.max(1);
+    assert!(a.len() == n * width_a && b.len() == n * width_b, "outputs of unequal row counts");
+    let (pa, pb) = (Ptr::of(a), Ptr::of(b));
+    split(n, min, |s, e| {
+        // SAFETY: the parts s..e of different tasks are disjoint and end at n rows, which both buffers hold
+        let (ra, rb) = unsafe { (pa.range(s * width_a, (e - s) * width_a), pb.range(s * width_b, (e - s) * width_b)) };
+        f(s, ra, rb);
+    });
+}
+
+/// `f(begin, end)` on fixed blocks of `block` items, results in order: the same sums for any number of threads.
+pub(crate) fn blocks<R: Send>(n: usize, block: usize, f: impl Fn(usize, usize) -> R + Sync + Send) -> Vec<R> {
+    let mut out: Vec<Option<R>> = (0..n.div_ceil(block)).map(|_| None).collect();
+    let po = Ptr::of(&mut out);
+    split(n.div_ceil(block), 1, |s, e| {
+        for i in s..e {
+            // SAFETY: block i belongs to this task alone
+            let slot = unsafe { po.range(i, 1) };
+            slot[0] = Some(f(i * block, ((i + 1) * block).min(n)));
+        }
+    });
+    out.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn every_item_is_visited_once() {
+        for n in [0, 1, 7, 100, 1001] {
+            let seen: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+            split(n, 3, |a, b| {
+                for s in &seen[a..b] {
+                    s.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            assert!(seen.iter().all(|s| s.load(Ordering::Relaxed) == 1), "{n} items");
+        }
+    }
+
+    #[test]
+    fn blocks_come_in_order() {
+        assert_eq!(blocks(10, 4, |a, b| (a, b)), [(0, 4), (4, 8), (8, 10)]);
+        assert!(blocks(0, 4, |a, b| (a, b)).is_empty());
+    }
+}

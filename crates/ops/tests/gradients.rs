@@ -1,0 +1,94 @@
+//! Every operation's backward pass against central differences in f64.
+#![allow(clippy::unwrap_used)]
+mod common;
+use common::{check, weigh};
+use dfdx::prelude::*;
+use tropism_ops::*;
+
+fn vector(x: &common::Matrix) -> Tensor<(usize,), f64, Cpu> {
+    x.clone().reshape_like(&(x.shape().1,))
+}
+
+#[test]
+fn linear_with_and_without_residual() {
+    check(&[(3, 5), (4, 5)], 1, |x| weigh(linear(x[0].leaky_trace(), &x[1]).unwrap()));
+    check(&[(3, 5), (4, 5), (3, 4)], 2, |x| weigh(linear_add(x[0].leaky_trace(), &x[1], x[2].retaped()).unwrap()));
+}
+
+#[test]
+fn a_strided_weight_keeps_its_gradient() {
+    check(&[(3, 5), (5, 4)], 3, |x| {
+        let w: common::Matrix = x[1].clone().permute::<_, Axes2<1, 0>>();
+        weigh(linear(x[0].leaky_trace(), &w).unwrap())
+    });
+}
+
+#[test]
+fn rms_norm_over_a_lane_and_a_rest() {
+    for (rows, width) in [(1, 1), (3, 37), (300, 3)] {
+        check(&[(rows, width), (1, width)], 4, |x| {
+            // the weight is shown as a vector: same buffer, same gradient
+            let w: Tensor<(usize,), f64, Cpu> = vector(&x[1]);
+            weigh(rmsnorm(x[0].leaky_trace(), &w, 1e-2).unwrap())
+        });
+    }
+}
+
+#[test]
+fn swiglu_on_both_sides() {
+    check(&[(4, 9), (4, 9)], 5, |x| weigh(swiglu(x[0].leaky_trace(), x[1].retaped()).unwrap()));
+}
+
+#[test]
+fn embedding_and_rows_add_up_repeated_use() {
+    check(&[(6, 3)], 6, |x| {
+        let tape = tape_into(&Cpu::default(), Gradients::leaky());
+        weigh(embed(&x[0], &[5, 0, 5, 2], tape).unwrap())
+    });
+    check(&[(6, 3)], 7, |x| weigh(rows(x[0].leaky_trace(), &[1, 1, 4]).unwrap()));
+}
+
+#[test]
+fn range_sums_overlap_and_may_be_empty() {
+    check(&[(1, 7)], 8, |x| {
+        let x: Tensor<(usize,), f64, Cpu, _> = x[0].leaky_trace().reshape_like(&(7,));
+        weigh(range_sums(x, &[0..3, 2..7, 4..4]).unwrap())
+    });
+}
+
+#[test]
+fn rope_turns_back_in_the_backward_pass() {
+    let table = RopeTable::new(&[1.0, 0.3, 0.01], 9);
+    check(&[(4, 12)], 9, |x| weigh(rope(x[0].leaky_trace(), &table, &[0, 8, 3, 3]).unwrap()));
+}
+
+#[test]
+fn token_logps_with_an_ignored_row() {
+    for vocab in [1, 5] {
+        check(&[(4, 3), (vocab, 3)], 10, |x| {
+            weigh(linear_logps(x[0].leaky_trace(), &x[1], &[0, vocab - 1, Logps::IGNORED, 0]).unwrap())
+        });
+    }
+}
+
+#[test]
+fn attention_over_a_tree() {
+    let s = |start, len, parent| Segment { start, len, parent };
+    let tree = Tree::new(vec![s(0, 3, None), s(3, 2, Some(0)), s(5, 1, Some(1)), s(6, 3, Some(0)), s(9, 2, None)]).unwrap();
+    for (heads, kv_heads) in [(2, 2), (4, 2), (3, 1)] {
+        let heads = Heads { heads, kv_heads, dim: 3 };
+        let (q, kv) = (heads.heads * 3, heads.kv_heads * 3);
+        check(&[(11, q), (11, kv), (11, kv)], 11, |x| {
+            weigh(attention(x[0].leaky_trace(), x[1].retaped(), x[2].retaped(), &tree, heads).unwrap())
+        });
+    }
+}
+
+#[test]
+fn attention_beyond_one_block_of_rows() {
+    let tree = Tree::sequences(&[150]).unwrap();
+    let heads = Heads { heads: 1, kv_heads: 1, dim: 1 };
+    check(&[(150, 1), (150, 1), (150, 1)], 12, |x| {
+        weigh(attention(x[0].leaky_trace(), x[1].retaped(), x[2].retaped(), &tree, heads).unwrap())
+    });
+}

@@ -1,0 +1,176 @@
+//! Values against plain dfdx compositions, sharing against separate sequences, refusals, optimisers.
+#![allow(clippy::unwrap_used)]
+mod common;
+use common::{Matrix, matrix};
+use dfdx::prelude::*;
+use proptest::prelude::*;
+use tropism_ops::*;
+
+fn close(a: &[f64], b: &[f64], tolerance: f64) {
+    assert_eq!(a.len(), b.len());
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        assert!((x - y).abs() <= tolerance, "element {i}: {x} against {y}");
+    }
+}
+
+#[test]
+fn logps_over_several_chunks_equal_log_softmax() {
+    let dev = Cpu::default();
+    let (h, w) = (matrix(&dev, 1, 13, 8), matrix(&dev, 2, 4500, 8));
+    let targets: Vec<usize> = (0..13).map(|i| i * 374).collect();
+    let fused = linear_logps(h.leaky_trace(), &w, &targets).unwrap();
+    let logits = h.leaky_trace().matmul(w.retaped::<OwnedTape<f64, Cpu>>().permute::<_, Axes2<1, 0>>());
+    let plain = logits.log_softmax::<Axis<1>>().select(dev.tensor_from_vec(targets, (13,)));
+    close(&fused.as_vec(), &plain.as_vec(), 1e-12);
+    let (a, b) = (fused.sum().backward(), plain.sum().backward());
+    close(&a.get(&h).as_vec(), &b.get(&h).as_vec(), 1e-12);
+    close(&a.get(&w).as_vec(), &b.get(&w).as_vec(), 1e-12);
+}
+
+#[test]
+fn logps_survive_huge_logits() {
+    let dev = Cpu::default();
+    let h: Tensor<(usize, usize), f32, _> = dev.tensor_from_vec(vec![1e4], (1, 1));
+    let w: Tensor<(usize, usize), f32, _> = dev.tensor_from_vec(vec![1.0, -1.0, 0.5], (3, 1));
+    let logps = linear_logps(h.clone(), &w, &[0]).unwrap().as_vec();
+    assert_eq!(logps, [0.0]);
+    assert_eq!(linear_logps(h, &w, &[1]).unwrap().as_vec(), [-2e4]);
+}
+
+#[test]
+fn gradients_accumulate_over_two_passes() {
+    let dev = Cpu::default();
+    let (x, w) = (matrix(&dev, 1, 3, 4), matrix(&dev, 2, 2, 4));
+    let once = linear(x.leaky_trace(), &w).unwrap().sum().backward();
+    let single = once.get(&w).as_vec();
+    let twice = linear(x.trace(once), &w).unwrap().sum().backward();
+    close(&twice.get(&w).as_vec(), &single.iter().map(|g| 2.0 * g).collect::<Vec<_>>(), 1e-14);
+}
+
+#[test]
+fn without_a_tape_the_values_are_the_same() {
+    let dev = Cpu::default();
+    let (x, w) = (matrix(&dev, 1, 3, 4), matrix(&dev, 2, 2, 4));
+    assert_eq!(linear(x.clone(), &w).unwrap().as_vec(), linear(x.leaky_trace(), &w).unwrap().as_vec());
+}
+
+#[test]
+fn one_thread_and_several_give_the_same_bits() {
+    let dev = Cpu::default();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (x, w) = (matrix(&dev, 1, 700, 33), matrix(&dev, 2, 1, 33).reshape_like(&(33,)));
+        pool.install(|| {
+            let grads = rmsnorm(x.leaky_trace(), &w, 1e-6).unwrap().square().sum().backward();
+            (grads.get(&x).as_vec(), grads.get(&w).as_vec())
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+/// Attention of one sequence alone, picked out of a tree.
+fn alone(q: &Matrix, k: &Matrix, v: &Matrix, tokens: &[usize], heads: Heads) -> Vec<f64> {
+    let tree = Tree::sequences(&[tokens.len()]).unwrap();
+    let pick = |x: &Matrix| rows(x.clone(), tokens).unwrap();
+    attention(pick(q), pick(k), pick(v), &tree, heads).unwrap().as_vec()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn shared_prefixes_change_nothing(shape in prop::collection::vec((1usize..6, 0usize..4, any::<bool>()), 1..7), seed in 0u64..1000) {
+        let mut segments: Vec<Segment> = vec![];
+        let (mut start, mut root) = (0, 0);
+        for (i, &(len, parent, fresh)) in shape.iter().enumerate() {
+            if fresh || i == 0 { root = i; }
+            let parent = (root < i).then(|| root + parent % (i - root));
+            segments.push(Segment { start, len, parent });
+            start += len;
+        }
+        let dev = Cpu::default();
+        let heads = Heads { heads: 4, kv_heads: 2, dim: 2 };
+        let (q, k, v) = (matrix(&dev, seed, start, 8), matrix(&dev, seed + 1, start, 4), matrix(&dev, seed + 2, start, 4));
+        let tree = Tree::new(segments.clone()).unwrap();
+        let packed = attention(q.clone(), k.clone(), v.clone(), &tree, heads).unwrap().as_vec();
+        for s in 0..segments.len() {
+            let (mut tokens, mut at) = (vec![], Some(s));
+            while let Some(i) = at {
+                tokens.splice(0..0, segments[i].start..segments[i].start + segments[i].len);
+                at = segments[i].parent;
+            }
+            let n = segments[s].len * 8;
+            let single = alone(&q, &k, &v, &tokens, heads);
+            close(&packed[segments[s].start * 8..][..n], &single[single.len() - n..], 1e-12);
+        }
+    }
+}
+
+#[test]
+fn the_cached_step_equals_the_last_row() {
+    let dev = Cpu::default();
+    let heads = Heads { heads: 4, kv_heads: 2, dim: 3 };
+    let (q, k, v) = (matrix(&dev, 1, 7, 12), matrix(&dev, 2, 7, 6), matrix(&dev, 3, 7, 6));
+    let all = attention(q.clone(), k.clone(), v.clone(), &Tree::sequences(&[7]).unwrap(), heads).unwrap().as_vec();
+    let last = rows(q, &[6, 3]).unwrap();
+    let cache = |n: usize| Cached { keys: &data(&k)[..n * 6], values: &data(&v)[..n * 6] };
+    let step = decode_attention(&last, &[cache(7), cache(4)], heads).unwrap().as_vec();
+    close(&step[..12], &all[72..], 1e-13);
+    close(&step[12..], &all[36..48], 1e-13);
+}
+
+#[test]
+fn wrong_sizes_and_indices_are_errors_that_name_them() {
+    let dev = Cpu::default();
+    let x = matrix(&dev, 1, 3, 4);
+    let text = |e: OpsError| e.to_string();
+    assert!(text(linear(x.clone(), &matrix(&dev, 2, 2, 5)).unwrap_err()).contains("columns of the weight is 5, expected 4"));
+    assert!(text(embed(&x, &[0, 3], NoneTape).unwrap_err()).contains("index 3 at position 1 is not below 3"));
+    assert!(text(linear_logps(x.clone(), &x, &[0, 0, 9]).unwrap_err()).contains("index 9"));
+    assert!(text(linear_logps(x.clone(), &x, &[0]).unwrap_err()).contains("number of targets"));
+    let table = RopeTable::new(&[1.0], 2);
+    assert!(text(rope(x, &table, &[0, 1, 2]).unwrap_err()).contains("index 2"));
+}
+
+struct One(Tensor<(usize, usize), f64, Cpu>, Tensor<(usize,), f64, Cpu>);
+impl Params<f64> for One {
+    fn visit<V: Visit<f64>>(&self, v: &mut V) -> Result<(), V::Error> {
+        v.tensor("matrix", &self.0)?;
+        v.tensor("vector", &self.1)
+    }
+    fn visit_mut<V: VisitMut<f64>>(&mut self, v: &mut V) -> Result<(), V::Error> {
+        v.tensor("matrix", &mut self.0)?;
+        v.tensor("vector", &mut self.1)
+    }
+}
+
+#[test]
+fn adamw_by_hand() {
+    let dev = Cpu::default();
+    let mut model = One(dev.tensor_from_vec(vec![1.0, -2.0], (1, 2)), dev.tensor_from_vec(vec![3.0], (1,)));
+    let mut opt = AdamW::new(0.1);
+    let mut grads = alloc_grads(&model).unwrap();
+    for step in 1..=3 {
+        grad_mut(&mut grads, &model.0).unwrap().copy_from_slice(&[0.5, -0.25]);
+        grad_mut(&mut grads, &model.1).unwrap().copy_from_slice(&[2.0]);
+        assert!((grad_norm(&model, &mut grads).unwrap() - (0.25f64 + 0.0625 + 4.0).sqrt()).abs() < 1e-15);
+        opt.step(&mut model, &mut grads, 0.01, 0.5).unwrap();
+        assert_eq!(opt.steps, step);
+        assert!(grad_mut(&mut grads, &model.0).unwrap().iter().all(|&g| g == 0.0));
+    }
+    // a constant gradient moves by lr each step whatever its size; decay first, vectors exempt
+    let mut expected = 1.0;
+    for _ in 0..3 {
+        expected = expected * (1.0 - 0.001) - 0.01 * 0.25 / (0.25 + 1e-8);
+    }
+    close(&[model.0.as_vec()[0], model.1.as_vec()[0]], &[expected, 3.0 - 0.03], 1e-9);
+    assert_eq!(opt.moments["vector"].first.len(), 1);
+}
+
+#[test]
+fn a_value_that_is_no_number_is_found_by_name() {
+    let dev = Cpu::default();
+    let mut model = One(dev.zeros_like(&(1, 2)), dev.zeros_like(&(1,)));
+    assert_eq!(first_non_finite(&model), None);
+    data_mut(&mut model.1)[0] = f64::NAN;
+    assert_eq!(first_non_finite(&model).as_deref(), Some("vector"));
+}
