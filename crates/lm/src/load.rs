@@ -1,0 +1,137 @@
+//! Weights from safetensors, one file or several.
+use crate::config::Config;
+use crate::decoder::Decoder;
+use crate::dims::Dims;
+use crate::error::LmError;
+use dfdx::prelude::*;
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype as Stored, SafeTensors};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use tropism_ops::{Params, Scalar, VisitMut, data_mut};
+
+/// Loads `config.json` and all weights of a Hugging Face folder; `dims` picks the sizes' types, for instance
+/// `|c| Ok(Loaded::new(c))`.
+///
+/// # Errors
+/// Missing, truncated or damaged files, missing, unknown or misshapen tensors, values that are no numbers: named by file
+/// and tensor.
+pub fn load<M: Dims, E: Scalar>(
+    folder: &Path,
+    dims: impl FnOnce(Config) -> Result<M, LmError>,
+) -> Result<Decoder<M, E>, LmError>
+where
+    Cpu: Device<E>,
+{
+    let mut model = Decoder::zeros(dims(Config::read(folder)?)?)?;
+    let mut missing = names(&mut model)?;
+    for file in files(folder)? {
+        let found = read_tensors(&mut model, &file)?;
+        missing.retain(|name| !found.contains(name));
+    }
+    match missing.first() {
+        None => Ok(model),
+        Some(name) => {
+            let problem = format!("is in none of its files ({} missing in all)", missing.len());
+            Err(LmError::Tensor { path: folder.into(), name: name.clone(), problem })
+        }
+    }
+}
+
+/// Overwrites the parameters that `file` holds and returns their names; the others stay as they are.
+///
+/// # Errors
+/// A truncated or damaged file, a tensor that the model does not have, a wrong shape or type, a NaN.
+pub fn read_tensors<M: Dims, E: Scalar>(model: &mut Decoder<M, E>, file: &Path) -> Result<BTreeSet<String>, LmError> {
+    let bytes = std::fs::read(file).map_err(LmError::io(file))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
+        LmError::file(file, format!("truncated or damaged safetensors file ({e}, {} bytes); fetch it again", bytes.len()))
+    })?;
+    let known = names(model)?;
+    let ignored = |name: &str| name.ends_with("rotary_emb.inv_freq") || (name == "lm_head.weight" && model.head.is_none());
+    if let Some(name) = tensors.names().into_iter().find(|n| !known.contains(*n) && !ignored(n)) {
+        let problem = "does not belong to this architecture; check config.json".to_owned();
+        return Err(LmError::Tensor { path: file.into(), name: name.to_owned(), problem });
+    }
+    let mut fill = Fill { path: file, tensors, found: BTreeSet::new() };
+    model.visit_mut(&mut fill)?;
+    Ok(fill.found)
+}
+
+struct Fill<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    found: BTreeSet<String>,
+}
+
+impl<E: Scalar> VisitMut<E> for Fill<'_> {
+    type Error = LmError;
+    fn tensor<S: Shape>(&mut self, name: &str, t: &mut Tensor<S, E, Cpu>) -> Result<(), LmError> {
+        let Ok(view) = self.tensors.tensor(name) else { return Ok(()) };
+        let refuse = |problem| LmError::Tensor { path: self.path.into(), name: name.to_owned(), problem };
+        let shape: Vec<usize> = t.shape().concrete().into();
+        if view.shape() != shape {
+            return Err(refuse(format!("has shape {:?}, config.json asks for {shape:?}", view.shape())));
+        }
+        let to = data_mut(t);
+        convert(&view, to).map_err(refuse)?;
+        if let Some(i) = to.iter().position(|v| !v.is_finite()) {
+            return Err(refuse(format!("holds {} at element {i}; the checkpoint is damaged", to[i].f())));
+        }
+        self.found.insert(name.to_owned());
+        Ok(())
+    }
+}
+
+/// Stored numbers to the model's type.
+fn convert<E: Scalar>(view: &TensorView, to: &mut [E]) -> Result<(), String> {
+    fn each<const N: usize, E: Scalar>(bytes: &[u8], to: &mut [E], f: impl Fn([u8; N]) -> f64) {
+        for (x, b) in to.iter_mut().zip(bytes.as_chunks::<N>().0) {
+            *x = E::c(f(*b));
+        }
+    }
+    let bytes = view.data();
+    match view.dtype() {
+        Stored::F64 => each(bytes, to, f64::from_le_bytes),
+        Stored::F32 => each(bytes, to, |b| f32::from_le_bytes(b).into()),
+        Stored::F16 => each(bytes, to, |b| f16::from_le_bytes(b).into()),
+        Stored::BF16 => each(bytes, to, |b| bf16::from_le_bytes(b).into()),
+        other => return Err(format!("is stored as {other:?}; supported are F64, F32, F16 and BF16")),
+    }
+    Ok(())
+}
+
+/// Names of all parameters.
+fn names<M: Dims, E: Scalar>(model: &mut Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
+    struct Names(BTreeSet<String>);
+    impl<E: Scalar> tropism_ops::Visit<E> for Names {
+        type Error = LmError;
+        fn tensor<S: Shape>(&mut self, name: &str, _: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
+            self.0.insert(name.to_owned());
+            Ok(())
+        }
+    }
+    let mut names = Names(BTreeSet::new());
+    model.visit(&mut names)?;
+    Ok(names.0)
+}
+
+/// The weight files of a folder: the one, or those that the index names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, LmError> {
+    let (single, index) = (folder.join("model.safetensors"), folder.join("model.safetensors.index.json"));
+    if single.exists() || !index.exists() {
+        return Ok(vec![single]);
+    }
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: std::collections::BTreeMap<String, String>,
+    }
+    let text = std::fs::read_to_string(&index).map_err(LmError::io(&index))?;
+    let map: Index = serde_json::from_str(&text).map_err(|e| LmError::file(&index, format!("not a weight index: {e}")))?;
+    let files: BTreeSet<String> = map.weight_map.into_values().collect();
+    if let Some(outside) = files.iter().find(|f| Path::new(f).components().count() != 1) {
+        return Err(LmError::file(&index, format!("names the file `{outside}`, which is not in the folder itself")));
+    }
+    Ok(files.into_iter().map(|f| folder.join(f)).collect())
+}

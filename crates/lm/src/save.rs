@@ -1,0 +1,120 @@
+//! Weights to safetensors.
+use crate::decoder::Decoder;
+use crate::dims::Dims;
+use crate::error::LmError;
+use dfdx::prelude::*;
+use half::{bf16, f16};
+use safetensors::Dtype as Stored;
+use safetensors::tensor::View;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+use tropism_ops::{Params, Scalar, Visit, data};
+
+/// How weights are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightDtype {
+    /// 64-bit floats: exact checkpoints of f64 runs
+    F64,
+    /// 32-bit floats
+    #[default]
+    F32,
+    /// 16-bit floats, 5 bits of exponent
+    F16,
+    /// 16-bit floats, 8 bits of exponent
+    Bf16,
+}
+
+impl WeightDtype {
+    fn name(self) -> &'static str {
+        match self {
+            WeightDtype::F64 => "float64",
+            WeightDtype::F32 => "float32",
+            WeightDtype::F16 => "float16",
+            WeightDtype::Bf16 => "bfloat16",
+        }
+    }
+}
+
+/// One parameter on its way into a file.
+struct Part<'a, E> {
+    shape: Vec<usize>,
+    values: &'a [E],
+    dtype: WeightDtype,
+}
+
+impl<E: Scalar> View for Part<'_, E> {
+    fn dtype(&self) -> Stored {
+        match self.dtype {
+            WeightDtype::F64 => Stored::F64,
+            WeightDtype::F32 => Stored::F32,
+            WeightDtype::F16 => Stored::F16,
+            WeightDtype::Bf16 => Stored::BF16,
+        }
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        let v = self.values.iter().map(|v| v.f());
+        Cow::Owned(match self.dtype {
+            WeightDtype::F64 => v.flat_map(|v| v.to_le_bytes()).collect(),
+            WeightDtype::F32 => v.flat_map(|v| (v as f32).to_le_bytes()).collect(),
+            WeightDtype::F16 => v.flat_map(|v| f16::from_f64(v).to_le_bytes()).collect(),
+            WeightDtype::Bf16 => v.flat_map(|v| bf16::from_f64(v).to_le_bytes()).collect(),
+        })
+    }
+    fn data_len(&self) -> usize {
+        let bytes = match self.dtype {
+            WeightDtype::F64 => 8,
+            WeightDtype::F32 => 4,
+            WeightDtype::F16 | WeightDtype::Bf16 => 2,
+        };
+        self.values.len() * bytes
+    }
+}
+
+impl<M: Dims, E: Scalar> Decoder<M, E> {
+    /// Writes `config.json` and `model.safetensors` into an existing folder. Take a [`FolderWriter`](crate::FolderWriter)
+    /// to have the folder appear whole.
+    ///
+    /// # Errors
+    /// When a file cannot be written; when a weight leaves the range of `dtype`, which is named.
+    pub fn save(&self, folder: &Path, dtype: WeightDtype) -> Result<(), LmError> {
+        // the visitor lends each tensor for one call only, safetensors wants all of them at once
+        struct Owned<E>(Vec<(String, Vec<usize>, Vec<E>)>);
+        impl<E: Scalar> Visit<E> for Owned<E> {
+            type Error = LmError;
+            fn tensor<S: Shape>(&mut self, name: &str, t: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
+                self.0.push((name.to_owned(), t.shape().concrete().into(), data(t).to_vec()));
+                Ok(())
+            }
+        }
+        let path = folder.join("config.json");
+        std::fs::write(&path, self.dims.config().to_json(dtype.name())).map_err(LmError::io(&path))?;
+        let path = folder.join("model.safetensors");
+        let mut owned = Owned(vec![]);
+        self.visit(&mut owned)?;
+        let mut parts = vec![];
+        for (name, shape, values) in &owned.0 {
+            in_range(name, values, dtype, &path)?;
+            parts.push((name.clone(), Part { shape: shape.clone(), values, dtype }));
+        }
+        let meta = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize_to_file(parts, Some(meta), &path).map_err(|e| LmError::file(&path, e.to_string()))
+    }
+}
+
+/// Half floats end at 65,504: a weight beyond would be written as an infinity.
+fn in_range<E: Scalar>(name: &str, values: &[E], dtype: WeightDtype, path: &Path) -> Result<(), LmError> {
+    let fits = |v: &E| v.is_finite() && (dtype != WeightDtype::F16 || f16::from_f64(v.f()).is_finite());
+    match values.iter().position(|v| !fits(v)) {
+        None => Ok(()),
+        Some(i) => {
+            let problem = format!("holds {} at element {i}, which {} cannot store", values[i].f(), dtype.name());
+            Err(LmError::Tensor { path: path.into(), name: name.to_owned(), problem })
+        }
+    }
+}
