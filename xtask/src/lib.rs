@@ -1,1 +1,25 @@
-//! x
+//! Runs the experiments and checks of the workspace; no formula lives here.
+//!
+//! `cargo xtask experiment` glues the crates into one run: data, tokenizer, model, stages, evaluation, report.
+//! `cargo xtask golden` checks figures of reference implementations.
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod experiment;
+pub mod golden;
+pub mod overrides;
+pub mod recipes;
+
+pub use error::XtaskError;
+
+/// Carries out a command.
+///
+/// # Errors
+/// One message that names what was wrong and what to do.
+pub fn run(cli: cli::Cli) -> Result<(), XtaskError> {
+    match cli.command {
+        cli::Command::Experiment(args) => experiment::command(&args),
+        cli::Command::Golden(args) => golden::command(&args),
+    }
+}

@@ -1,1 +1,27 @@
-//! Metrics with confidence intervals on plain slices.
+//! Metrics with 95 % intervals on plain slices: no tensors, no models, no files.
+//!
+//! Every metric is an [`Estimate`]: a value, the ends of its 95 % interval and the number of observations.
+//!
+//! ```
+//! use tropism_evaluation::{reward_accuracy, win_rate_by_prompt};
+//!
+//! let accuracy = reward_accuracy(&[1.0, 2.0, 0.5], &[0.0, 1.0, 0.7])?;
+//! assert_eq!((accuracy.wins, accuracy.losses), (2, 1));
+//! // two answers to each of two prompts; answers to one prompt are not independent
+//! let wins = win_rate_by_prompt(&[1.0, 1.0, 0.0, 1.0], &[0.0, 0.0, 1.0, 0.0], &[0, 0, 1, 1])?;
+//! assert_eq!((wins.rate.value, wins.rate.n), (0.75, 2));
+//! # Ok::<(), tropism_evaluation::EvaluationError>(())
+//! ```
+
+mod compare;
+mod divergence;
+mod error;
+mod interval;
+mod student;
+
+pub use compare::{
+    Comparison, ranking_accuracy, ranking_accuracy_normalized, reward_accuracy, reward_margin, win_rate, win_rate_by_prompt,
+};
+pub use divergence::{kl_k3, kl_sampled, response_length};
+pub use error::EvaluationError;
+pub use interval::{Estimate, bootstrap, clustered_mean, mean_interval, wilson};

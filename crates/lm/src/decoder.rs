@@ -1,4 +1,5 @@
 //! The decoder: tokens to states to log-probabilities.
+use crate::config::Config;
 use crate::dims::Dims;
 use crate::error::LmError;
 use crate::layer::Layer;
@@ -94,6 +95,16 @@ where
     pub fn logits(&self, ids: &[usize], tree: &Tree, at: &[usize]) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
         let states = rows(self.states(ids, tree, NoneTape)?, at)?;
         Ok(linear(states, self.unembedding())?)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        self.dims.config()
+    }
+
+    /// The configuration, for settings that are no sizes.
+    pub fn config_mut(&mut self) -> &mut Config {
+        self.dims.config_mut()
     }
 
     /// Number of parameters; a tied head counts once.

@@ -58,7 +58,7 @@ pub use embed::{embed, rows};
 pub use error::OpsError;
 pub use linear::{linear, linear_add};
 pub use logps::{Logps, linear_logps};
-pub use norms::{first_non_finite, grad_norm};
+pub use norms::{first_non_finite, grad_norm, param_norms};
 pub use optim::{AdamW, Moments, Sgd};
 pub use params::{Grads, Params, TapeOf, Visit, VisitMut, alloc_grads, tape_into};
 pub use ranges::range_sums;

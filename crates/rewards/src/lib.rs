@@ -1,1 +1,46 @@
 //! Verifiers and reward functions on text.
+//!
+//! A *verifier* compares an answer with a known truth and gives a [`Verdict`]; a [`Reward`] turns a
+//! prompt and a completion into a number. Everything here works on `&str`: no tokens, no tensors.
+//!
+//! - [`number`] reads numbers out of answers (digits or English words) and writes them as words;
+//! - [`numeric`] and [`exact`] are verifiers of a number and of a fixed string;
+//! - [`length`] counts words and takes something off for over-long answers;
+//! - [`combine`] adds named rewards with weights.
+//!
+//! Every judgement is bounded in time: text past [`JUDGED_CHARACTERS`] characters is not looked at
+//! (see [`judged`]).
+//!
+//! ```
+//! use tropism_rewards::{Combined, LengthPenalty, Numeric, Reward};
+//!
+//! # fn main() -> Result<(), tropism_rewards::RewardError> {
+//! let reward = Combined::new("reward")
+//!     .with(Numeric::default(), 1.0)?
+//!     .with(LengthPenalty { target: 4, ..LengthPenalty::default() }, 0.5)?;
+//! let short = reward.score("What is seven plus five?", "Twelve.", Some("12"))?;
+//! let long = reward.score("What is seven plus five?", "Well, I would say that it is twelve.", Some("12"))?;
+//! assert!(short > long);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod combine;
+pub mod error;
+pub mod exact;
+pub mod judged;
+pub mod length;
+pub mod number;
+pub mod numeric;
+pub mod reward;
+pub mod verdict;
+
+pub use combine::{Combined, Part, Score};
+pub use error::RewardError;
+pub use exact::Exact;
+pub use judged::{JUDGED_CHARACTERS, judged};
+pub use length::{LengthPenalty, Unit};
+pub use number::Number;
+pub use numeric::{Numeric, Which};
+pub use reward::Reward;
+pub use verdict::Verdict;

@@ -1,1 +1,34 @@
 //! Stages, the training loop, checkpoints and exact resume.
+//!
+//! A run is a list of named [`Stage`]s; each starts from a model (the run's, or what an earlier stage made), may have a
+//! frozen reference model, and ends with a better one. [`StageRun`] is one of them in motion: it turns packed rows into
+//! log-probabilities, hands them to the stage's objective and updates the policy. No formula lives here.
+//!
+//! - Losses and gradients accumulate as sums over the micro-batches of a step and are divided once, by the step's whole
+//!   weight: any split into micro-batches gives the same update.
+//! - Reference log-probabilities are computed once, before the first step, and reused over all epochs.
+//! - A [checkpoint](StageRun::save) holds weights, optimiser moments, the order of the data and the reference
+//!   log-probabilities; a run [restored](StageRun::restore) from it makes the same bits as one that was never stopped.
+//! - A value that is not finite ends the run with the stage, the step and the row's file and line.
+
+mod checkpoint;
+mod error;
+mod forward;
+mod metrics;
+mod progress;
+mod rows;
+mod run;
+mod schedule;
+mod score;
+mod stage;
+mod step;
+
+pub use checkpoint::Saved;
+pub use error::TrainError;
+pub use metrics::{Metrics, StepMetrics};
+pub use progress::Progress;
+pub use rows::Rows;
+pub use run::StageRun;
+pub use schedule::{Schedule, learning_rate};
+pub use score::{PairScore, SequenceScore, pair_diagnostics, score_pairs, score_samples};
+pub use stage::Stage;

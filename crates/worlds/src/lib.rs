@@ -1,1 +1,33 @@
-//! Small tasks with known truth.
+//! Small tasks with known truth, generated on the spot.
+//!
+//! A world makes prompts, answers of mixed quality, supervised corpora and preference pairs, and
+//! gives the exact reward of *any* answer, so that a whole training run can be judged without a
+//! person or a learnt judge. The world of this crate is [`Arithmetic`]: worded sums with a written
+//! answer. Everything drawn at random follows from a seed and is the same on every machine.
+//!
+//! ```
+//! use tropism_worlds::{Arithmetic, ArithmeticConfig};
+//!
+//! # fn main() -> Result<(), tropism_worlds::WorldError> {
+//! let world = Arithmetic::new(ArithmeticConfig::default())?;
+//! let (train, test) = world.split(0.2, 1)?;
+//! let corpus = world.sft(&train, 1000, 2)?;
+//! let pairs = world.pairs(&train, 500, 0.05, 3)?;
+//! assert_eq!((corpus.len(), pairs.len()), (1000, 500));
+//!
+//! let task = &test[0];
+//! let right = world.reward(task, &format!("{}.", task.truth));
+//! let wrong = world.reward(task, &format!("{}.", task.truth + 1));
+//! assert!(right.total > wrong.total);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod arithmetic;
+pub mod error;
+mod rng;
+
+pub use arithmetic::{
+    AnswerKind, Arithmetic, ArithmeticConfig, Mix, Operation, Rated, RewardConfig, RewardParts, Task, Template,
+};
+pub use error::WorldError;

@@ -1,0 +1,117 @@
+//! What the containers accept, refuse and hand on.
+#![allow(clippy::unwrap_used)]
+
+use dfdx::prelude::*;
+use tropism_core::{CoreError, Diagnostics, LossTerms, PairLogps, SequenceLogps, TokenLogps};
+
+#[test]
+fn pairs_check_sizes_and_values() {
+    let dev = Cpu::default();
+    let logps = |v: &[f64]| dev.tensor_from_vec(v.to_vec(), (v.len(),));
+    let good = PairLogps::new(logps(&[-1.0, -2.0]), logps(&[-3.0, -4.0]), &[1, 2], &[3, 0]).unwrap();
+    assert_eq!((good.rows(), good.rejected_lengths.as_vec()), (2, vec![3.0, 0.0]));
+
+    let ragged = PairLogps::new(logps(&[-1.0, -2.0]), logps(&[-3.0]), &[1, 2], &[3]);
+    assert!(matches!(ragged, Err(CoreError::SizeMismatch { what: "rejected logps", .. })));
+    let lengths = PairLogps::new(logps(&[-1.0]), logps(&[-3.0]), &[1], &[3, 4]);
+    assert!(matches!(lengths, Err(CoreError::SizeMismatch { what: "rejected lengths", .. })));
+    let lengths = PairLogps::new(logps(&[-1.0]), logps(&[-3.0]), &[], &[3]);
+    assert!(matches!(lengths, Err(CoreError::SizeMismatch { what: "chosen lengths", .. })));
+    let infinite = PairLogps::new(logps(&[-1.0, -2.0]), logps(&[-3.0, f64::NEG_INFINITY]), &[1; 2], &[1; 2]);
+    let Err(CoreError::NotFinite { what, row, value }) = infinite else { panic!("accepted -inf") };
+    assert_eq!((what, row, value), ("rejected logps", 1, f64::NEG_INFINITY));
+    let empty = PairLogps::new(logps(&[]), logps(&[]), &[], &[]);
+    assert!(matches!(empty, Err(CoreError::Empty { .. })));
+}
+
+#[test]
+fn sequences_check_sizes_and_values() {
+    let dev = Cpu::default();
+    let good = SequenceLogps::new(dev.tensor([-1.0_f32]), &[4]).unwrap();
+    assert_eq!((good.rows(), good.lengths.array()), (1, [4.0]));
+    let lengths = SequenceLogps::new(dev.tensor([-1.0_f32]), &[4, 5]);
+    assert!(matches!(lengths, Err(CoreError::SizeMismatch { what: "lengths", .. })));
+    let nan = SequenceLogps::new(dev.tensor([0.0, f32::NAN]), &[4, 5]);
+    assert!(matches!(nan, Err(CoreError::NotFinite { row: 1, .. })));
+}
+
+#[test]
+fn tokens_refuse_junk_only_where_it_counts() {
+    let dev = Cpu::default();
+    let logps = || dev.tensor([[-1.0_f64, f64::NAN], [-2.0, -3.0]]);
+    let tokens = TokenLogps::new(logps(), &[true, false, true, true]).unwrap();
+    assert_eq!(tokens.counts(), [1, 2]);
+    let counted = TokenLogps::new(logps(), &[true; 4]);
+    assert!(matches!(counted, Err(CoreError::NotFinite { what: "token logps", row: 0, .. })));
+    let short = TokenLogps::new(logps(), &[true; 3]);
+    assert!(matches!(short, Err(CoreError::SizeMismatch { expected: 4, found: 3, .. })));
+    let empty = TokenLogps::new(dev.tensor_from_vec(Vec::<f64>::new(), (2usize, 0usize)), &[]);
+    assert!(matches!(empty, Err(CoreError::Empty { .. })));
+}
+
+#[test]
+fn pairs_from_tokens_share_one_tape() {
+    let dev = Cpu::default();
+    let chosen = dev.tensor([[-1.0_f64, -2.0, f64::NAN]]);
+    let rejected = dev.tensor([[f64::NEG_INFINITY, -5.0]]);
+    let pairs = PairLogps::from_tokens(
+        TokenLogps::new(chosen.leaky_trace(), &[true, true, false]).unwrap(),
+        TokenLogps::new(rejected.retaped(), &[false, true]).unwrap(),
+    )
+    .unwrap();
+    assert_eq!((pairs.chosen_lengths.array(), pairs.rejected_lengths.array()), ([2.0], [1.0]));
+    let copy = pairs.detach().unwrap();
+    assert_eq!((copy.chosen.array(), copy.rejected.array()), ([-3.0], [-5.0]));
+    let grads = (pairs.chosen * 2.0 - pairs.rejected).sum().backward();
+    assert_eq!(grads.get(&chosen).array(), [[2.0, 2.0, 0.0]]);
+    assert_eq!(grads.get(&rejected).array(), [[0.0, -1.0]]);
+}
+
+#[test]
+fn sides_of_different_size_are_no_pairs() {
+    let dev = Cpu::default();
+    let rows = |n: usize| SequenceLogps::new(dev.tensor_from_vec(vec![-1.0_f64; n], (n,)), &vec![1; n]);
+    let refused = PairLogps::from_sequences(rows(2).unwrap(), rows(3).unwrap());
+    assert!(matches!(refused, Err(CoreError::SizeMismatch { expected: 2, found: 3, .. })));
+    let joined = PairLogps::from_sequences(rows(2).unwrap(), rows(2).unwrap()).unwrap();
+    assert_eq!((joined.rows(), joined.chosen_lengths.as_vec()), (2, vec![1.0; 2]));
+}
+
+#[test]
+fn terms_check_their_parts() {
+    let dev = Cpu::default();
+    let losses = || dev.tensor([1.0_f64, 2.0]);
+    let weights = |w: &[f64]| LossTerms::new(losses(), w.to_vec(), Diagnostics::default());
+    assert!(matches!(weights(&[1.0]), Err(CoreError::SizeMismatch { .. })));
+    assert!(matches!(weights(&[1.0, -1.0]), Err(CoreError::NegativeWeight { row: 1, .. })));
+    assert!(matches!(weights(&[f64::NAN, 1.0]), Err(CoreError::NotFinite { row: 0, .. })));
+    let mut ragged = Diagnostics::default();
+    ragged.push("a", vec![1.0]).unwrap();
+    assert!(matches!(LossTerms::new(losses(), vec![1.0; 2], ragged), Err(CoreError::SizeMismatch { .. })));
+    let nan = LossTerms::new(dev.tensor([f64::INFINITY]), vec![1.0], Diagnostics::default());
+    assert!(matches!(nan, Err(CoreError::NotFinite { what: "loss", .. })));
+}
+
+#[test]
+fn terms_divide_once_by_the_whole() {
+    let dev = Cpu::default();
+    let part = |losses: [f64; 2], weights: [f64; 2]| {
+        LossTerms::new(dev.tensor(losses), weights.to_vec(), Diagnostics::default()).unwrap()
+    };
+    let parts = [part([1.0, 2.0], [1.0, 4.0]), part([3.0, 4.0], [2.0, 0.0])];
+    assert_eq!(parts[0].values(), [1.0, 2.0]);
+    let whole: f64 = parts.iter().map(LossTerms::weight).sum();
+    let sum: f64 = parts.into_iter().map(|p| p.into_scaled(whole).unwrap().array()).sum();
+    assert!((sum - 10.0 / 7.0).abs() < 1e-15);
+}
+
+#[test]
+fn without_weight_there_is_no_mean() {
+    let dev = Cpu::default();
+    let terms = || LossTerms::new(dev.tensor([0.0_f64]), vec![0.0], Diagnostics::default()).unwrap();
+    assert!(matches!(terms().mean(), Err(CoreError::NoWeight { weight: 0.0 })));
+    assert!(terms().into_scaled(f64::NAN).is_err());
+    assert!(terms().into_scaled(f64::INFINITY).is_err());
+    assert!(terms().into_scaled(-1.0).is_err());
+    assert_eq!(terms().sum().unwrap().array(), 0.0);
+}

@@ -1,0 +1,78 @@
+//! Padded rows, as padding trainers build them.
+//!
+//! This workspace trains on packed tokens ([`crate::pack`]); padded rows serve for comparison with other
+//! implementations and for models that want rectangles.
+
+use crate::tokens::TokenPair;
+
+/// Rectangular rows: the chosen sides of all pairs first, then the rejected sides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Padded {
+    /// Token ids, right-padded: [2 x pairs, longest side].
+    pub input_ids: Vec<Vec<u32>>,
+    /// 1 on tokens, 0 on padding.
+    pub attention_mask: Vec<Vec<u8>>,
+    /// 1 on completion tokens, 0 on prompt and padding.
+    pub completion_mask: Vec<Vec<u8>>,
+}
+
+/// Pads pairs on the right to the longest side. Masks come from lengths, so the padding id may be any token.
+///
+/// ```
+/// use tropism_data::{collate::pad_pairs, record::Source, tokens::TokenPair};
+/// let pair = TokenPair {
+///     source: Source::row("made up", 1),
+///     prompt: vec![5],
+///     chosen: vec![6, 7],
+///     rejected: vec![8],
+///     rejected_prompt: None,
+/// };
+/// let padded = pad_pairs(&[pair], 0);
+/// assert_eq!(padded.input_ids, [[5, 6, 7], [5, 8, 0]]);
+/// assert_eq!(padded.completion_mask, [[0, 1, 1], [0, 1, 0]]);
+/// ```
+pub fn pad_pairs(pairs: &[TokenPair], pad_id: u32) -> Padded {
+    let width = pairs.iter().map(TokenPair::longest).max().unwrap_or(0);
+    let mut padded = Padded::default();
+    for pair in pairs {
+        padded.push(&pair.prompt, &pair.chosen, width, pad_id);
+    }
+    for pair in pairs {
+        padded.push(pair.rejected_prompt(), &pair.rejected, width, pad_id);
+    }
+    padded
+}
+
+impl Padded {
+    fn push(&mut self, prompt: &[u32], completion: &[u32], width: usize, pad_id: u32) {
+        let used = prompt.len() + completion.len();
+        let mut ids = [prompt, completion].concat();
+        ids.resize(width, pad_id);
+        self.input_ids.push(ids);
+        self.attention_mask.push((0..width).map(|i| u8::from(i < used)).collect());
+        let scored = prompt.len()..used;
+        self.completion_mask.push((0..width).map(|i| u8::from(scored.contains(&i))).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Source;
+
+    #[test]
+    fn masks_do_not_look_at_ids() {
+        let pair = |prompt: &[u32], chosen: &[u32], rejected: &[u32]| TokenPair {
+            source: Source::row("t", 1),
+            prompt: prompt.to_vec(),
+            chosen: chosen.to_vec(),
+            rejected: rejected.to_vec(),
+            rejected_prompt: None,
+        };
+        // padding id 1 is also the end-of-turn token within the rows
+        let padded = pad_pairs(&[pair(&[1], &[1, 1], &[1]), pair(&[], &[1, 1, 1, 1], &[2])], 1);
+        assert_eq!(padded.attention_mask, [[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]);
+        assert_eq!(padded.completion_mask, [[0, 1, 1, 0], [1, 1, 1, 1], [0, 1, 0, 0], [1, 0, 0, 0]]);
+        assert_eq!(pad_pairs(&[], 1), Padded::default());
+    }
+}

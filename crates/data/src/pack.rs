@@ -1,0 +1,145 @@
+//! Token items laid out as one flat run, without padding.
+//!
+//! ```text
+//! pair:      prompt  p p p   chosen  c c   rejected  r r r
+//! tokens:    p0 p1 p2 c0 c1 r0 r1 r2
+//! segments:  {0..3}, {3..5, parent 0}, {5..8, parent 0}
+//! targets:            c0 c1 | r0 r1 r2       (sequences 0..2 and 2..5)
+//! sources:             2  3 |  2  5  6       (the state that predicts each target)
+//! ```
+//!
+//! A token attends to the tokens before it in its own segment and to all of the parent segments.
+
+use std::ops::Range;
+
+use crate::DataError;
+use crate::record::Source;
+use crate::tokens::{TokenPair, TokenSample};
+
+/// A run of consecutive tokens in [`Packed::tokens`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Index of its first token.
+    pub start: usize,
+    /// Number of tokens, at least 1.
+    pub len: usize,
+    /// Index of the segment that it continues; it stands earlier in the list.
+    pub parent: Option<usize>,
+}
+
+/// Items laid out flat; see the module's drawing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// All tokens.
+    pub tokens: Vec<u32>,
+    /// The segments, in the order of their tokens, without gaps.
+    pub segments: Vec<Segment>,
+    /// For each target, the index in `tokens` of the state that predicts it.
+    pub sources: Vec<usize>,
+    /// The completion tokens to score. A completion's first token is not among them where nothing precedes it.
+    pub targets: Vec<u32>,
+    /// Ranges of `targets`, none empty, one per completion: 2i chosen and 2i + 1 rejected for pairs, i for samples.
+    pub sequences: Vec<Range<usize>>,
+    /// For each sequence, the segment that holds its completion.
+    pub completions: Vec<usize>,
+    /// One per item, for error messages.
+    pub rows: Vec<Source>,
+}
+
+/// Lays out pairs: each prompt once, chosen and rejected completion hanging off it. Where truncation left the sides
+/// different prompts, each side has its own.
+///
+/// # Errors
+/// A side without a token to score.
+pub fn pack_pairs(pairs: &[TokenPair]) -> Result<Packed, DataError> {
+    let mut packed = Packed::default();
+    for pair in pairs {
+        packed.rows.push(pair.source.clone());
+        let prompt = packed.push_prompt(&pair.prompt);
+        packed.push_completion(prompt, &pair.chosen, &pair.source)?;
+        let prompt = match &pair.rejected_prompt {
+            Some(own) => packed.push_prompt(own),
+            None => prompt,
+        };
+        packed.push_completion(prompt, &pair.rejected, &pair.source)?;
+    }
+    Ok(packed)
+}
+
+/// Lays out samples. Neighbours with the same prompt, such as a group of answers to one question, share it.
+///
+/// # Errors
+/// A sample without a token to score.
+pub fn pack_samples(samples: &[TokenSample]) -> Result<Packed, DataError> {
+    let mut packed = Packed::default();
+    let mut shared: Option<(&[u32], Option<usize>)> = None;
+    for sample in samples {
+        packed.rows.push(sample.source.clone());
+        let prompt = match shared {
+            Some((tokens, segment)) if tokens == sample.prompt => segment,
+            _ => packed.push_prompt(&sample.prompt),
+        };
+        shared = Some((&sample.prompt, prompt));
+        packed.push_completion(prompt, &sample.completion, &sample.source)?;
+    }
+    Ok(packed)
+}
+
+impl Packed {
+    /// Position of each token in its own sequence, from 0: depth below the root of its tree.
+    pub fn positions(&self) -> Vec<usize> {
+        let mut ends = Vec::with_capacity(self.segments.len());
+        let mut positions = Vec::with_capacity(self.tokens.len());
+        for segment in &self.segments {
+            let base = segment.parent.map_or(0, |parent: usize| ends[parent]);
+            positions.extend(base..base + segment.len);
+            ends.push(base + segment.len);
+        }
+        positions
+    }
+
+    /// Number of scored tokens of each sequence.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.sequences.iter().map(Range::len).collect()
+    }
+
+    /// Prompt and completion tokens of a sequence; `None` where there is no such sequence.
+    pub fn unpack(&self, sequence: usize) -> Option<(&[u32], &[u32])> {
+        let completion = self.segments[*self.completions.get(sequence)?];
+        let prompt = completion.parent.map_or(&[][..], |parent| self.segment_tokens(self.segments[parent]));
+        Some((prompt, self.segment_tokens(completion)))
+    }
+
+    fn segment_tokens(&self, segment: Segment) -> &[u32] {
+        &self.tokens[segment.start..segment.start + segment.len]
+    }
+
+    fn push_prompt(&mut self, prompt: &[u32]) -> Option<usize> {
+        (!prompt.is_empty()).then(|| self.push_segment(None, prompt))
+    }
+
+    fn push_segment(&mut self, parent: Option<usize>, tokens: &[u32]) -> usize {
+        self.segments.push(Segment { start: self.tokens.len(), len: tokens.len(), parent });
+        self.tokens.extend_from_slice(tokens);
+        self.segments.len() - 1
+    }
+
+    fn push_completion(&mut self, prompt: Option<usize>, tokens: &[u32], at: &Source) -> Result<(), DataError> {
+        let unscored = usize::from(prompt.is_none());
+        if tokens.len() <= unscored {
+            let reason = "the completion has no token to score; leave the row out";
+            return Err(DataError::row(at, reason));
+        }
+        let start = self.tokens.len();
+        let segment = self.push_segment(prompt, tokens);
+        let before = self.targets.len();
+        if let Some(prompt) = prompt.map(|prompt| self.segments[prompt]) {
+            self.sources.push(prompt.start + prompt.len - 1);
+        }
+        self.sources.extend(start..start + tokens.len() - 1);
+        self.targets.extend_from_slice(&tokens[unscored..]);
+        self.sequences.push(before..self.targets.len());
+        self.completions.push(segment);
+        Ok(())
+    }
+}

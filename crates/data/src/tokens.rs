@@ -1,0 +1,213 @@
+//! Records after tokenisation, and truncation to a length.
+
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+use crate::record::Source;
+
+/// Which end of prompt + completion survives truncation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Truncation {
+    /// Keep the first tokens; an item whose prompt alone fills the length is left out.
+    #[default]
+    KeepStart,
+    /// Keep the last tokens; the two sides of a pair may then keep different parts of the prompt.
+    KeepEnd,
+}
+
+/// Length limit on prompt + completion, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LengthOptions {
+    /// Most tokens of prompt and completion together; none: nothing is cut.
+    pub max_length: Option<usize>,
+    /// Which end is kept.
+    pub truncation: Truncation,
+}
+
+impl LengthOptions {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// A `max_length` below 2: a prompt token and a completion token are the least that can be scored.
+    pub fn check(&self) -> Result<(), DataError> {
+        match self.max_length {
+            Some(length) if length < 2 => {
+                Err(DataError::config("max_length", length, "must be at least 2: one token to read, one to score"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A tokenised prompt with one completion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSample {
+    /// Where the sample came from.
+    pub source: Source,
+    /// Prompt tokens; may be empty.
+    pub prompt: Vec<u32>,
+    /// Completion tokens.
+    pub completion: Vec<u32>,
+}
+
+/// A tokenised prompt with two completions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPair {
+    /// Where the pair came from.
+    pub source: Source,
+    /// Prompt tokens of the chosen side, and of both where `rejected_prompt` is none; may be empty.
+    pub prompt: Vec<u32>,
+    /// Tokens of the chosen completion.
+    pub chosen: Vec<u32>,
+    /// Tokens of the rejected completion.
+    pub rejected: Vec<u32>,
+    /// Prompt tokens of the rejected side where truncation left it another part of the prompt.
+    pub rejected_prompt: Option<Vec<u32>>,
+}
+
+impl TokenSample {
+    /// Tokens of prompt and completion.
+    pub fn len(&self) -> usize {
+        self.prompt.len() + self.completion.len()
+    }
+
+    /// True where there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Completion tokens that something precedes, so that they can be scored.
+    pub fn scored(&self) -> usize {
+        scored(&self.prompt, &self.completion)
+    }
+
+    /// Cuts prompt + completion to the length limit; `Err` is the reason for leaving the sample out.
+    ///
+    /// # Errors
+    /// `prompt not shorter than max_length` (keep-start), `no token to score`.
+    pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
+        check_prompt(&self.prompt, options)?;
+        cut(&mut self.prompt, &mut self.completion, options);
+        if self.scored() == 0 { Err("no token to score") } else { Ok(self) }
+    }
+}
+
+impl TokenPair {
+    /// The rejected side's prompt.
+    pub fn rejected_prompt(&self) -> &[u32] {
+        self.rejected_prompt.as_deref().unwrap_or(&self.prompt)
+    }
+
+    /// Tokens that [`crate::pack::pack_pairs`] lays out for this pair: a shared prompt counts once.
+    pub fn len(&self) -> usize {
+        let own_prompt = self.rejected_prompt.as_ref().map_or(0, Vec::len);
+        self.prompt.len() + self.chosen.len() + own_prompt + self.rejected.len()
+    }
+
+    /// True where there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tokens of the longer side, prompt included.
+    pub fn longest(&self) -> usize {
+        (self.prompt.len() + self.chosen.len()).max(self.rejected_prompt().len() + self.rejected.len())
+    }
+
+    /// The chosen side alone.
+    pub fn chosen_sample(&self) -> TokenSample {
+        TokenSample { source: self.source.clone(), prompt: self.prompt.clone(), completion: self.chosen.clone() }
+    }
+
+    /// The rejected side alone.
+    pub fn rejected_sample(&self) -> TokenSample {
+        TokenSample {
+            source: self.source.clone(),
+            prompt: self.rejected_prompt().to_vec(),
+            completion: self.rejected.clone(),
+        }
+    }
+
+    /// Cuts both sides to the length limit; `Err` is the reason for leaving the pair out.
+    ///
+    /// Each side is prompt + completion cut by itself, as TRL's preference collator does. Keep-start cuts
+    /// completions only, so the prompt stays shared. Keep-end may leave the sides different parts
+    /// of the prompt; then `rejected_prompt` holds the rejected side's.
+    ///
+    /// # Errors
+    /// `prompt not shorter than max_length` (keep-start), `no token to score`.
+    pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
+        let mut rejected_prompt = self.rejected_prompt().to_vec();
+        check_prompt(&self.prompt, options)?;
+        check_prompt(&rejected_prompt, options)?;
+        cut(&mut self.prompt, &mut self.chosen, options);
+        cut(&mut rejected_prompt, &mut self.rejected, options);
+        self.rejected_prompt = (rejected_prompt != self.prompt).then_some(rejected_prompt);
+        if scored(&self.prompt, &self.chosen) == 0 || scored(self.rejected_prompt(), &self.rejected) == 0 {
+            return Err("no token to score");
+        }
+        Ok(self)
+    }
+}
+
+/// Scored tokens of a completion: its first one has no predictor where there is no prompt.
+fn scored(prompt: &[u32], completion: &[u32]) -> usize {
+    completion.len().saturating_sub(usize::from(prompt.is_empty()))
+}
+
+fn check_prompt(prompt: &[u32], options: &LengthOptions) -> Result<(), &'static str> {
+    let full = options.max_length.is_some_and(|max| prompt.len() >= max);
+    if full && options.truncation == Truncation::KeepStart {
+        return Err("prompt not shorter than max_length");
+    }
+    Ok(())
+}
+
+fn cut(prompt: &mut Vec<u32>, completion: &mut Vec<u32>, options: &LengthOptions) {
+    let Some(max) = options.max_length else {
+        return;
+    };
+    let excess = (prompt.len() + completion.len()).saturating_sub(max);
+    match options.truncation {
+        Truncation::KeepStart => completion.truncate(completion.len().saturating_sub(excess)),
+        Truncation::KeepEnd => {
+            let from_prompt = excess.min(prompt.len());
+            prompt.drain(..from_prompt);
+            completion.drain(..excess - from_prompt);
+        }
+    }
+}
+
+/// Checks that every token id of the pairs is below the vocabulary size of the model.
+///
+/// # Errors
+/// Names the row of the first one that is not, the id and the size.
+pub fn check_vocab(pairs: &[TokenPair], vocab: usize) -> Result<(), DataError> {
+    for pair in pairs {
+        for ids in [&pair.prompt[..], &pair.chosen, &pair.rejected, pair.rejected_prompt()] {
+            check_ids(&pair.source, ids, vocab)?;
+        }
+    }
+    Ok(())
+}
+
+/// As [`check_vocab`], for samples.
+///
+/// # Errors
+/// Names the row of the first id that is too large, the id and the size.
+pub fn check_vocab_samples(samples: &[TokenSample], vocab: usize) -> Result<(), DataError> {
+    for sample in samples {
+        check_ids(&sample.source, &sample.prompt, vocab)?;
+        check_ids(&sample.source, &sample.completion, vocab)?;
+    }
+    Ok(())
+}
+
+fn check_ids(at: &Source, ids: &[u32], vocab: usize) -> Result<(), DataError> {
+    match ids.iter().find(|&&id| id as usize >= vocab) {
+        Some(&id) => Err(DataError::Vocabulary { at: at.clone(), id, vocab }),
+        None => Ok(()),
+    }
+}

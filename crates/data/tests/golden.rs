@@ -1,0 +1,130 @@
+//! Tokenisation, templates, truncation and collation against figures from TRL and tokenizers.
+#![cfg(feature = "text")]
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use serde_json::Value;
+use tropism_data::collate::pad_pairs;
+use tropism_data::prompt::divide;
+use tropism_data::record::{Message, Pair, Source, Text};
+use tropism_data::text::{Tokenizer, tokenize_pair, tokenize_pairs, tokenize_sample};
+use tropism_data::tokens::{LengthOptions, TokenPair, Truncation};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden");
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::load(&Path::new(GOLDEN).join("tokenizer")).unwrap()
+}
+
+fn golden() -> Value {
+    serde_json::from_slice(&std::fs::read(Path::new(GOLDEN).join("tokenized.json")).unwrap()).unwrap()
+}
+
+fn list<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+fn pair(row: &Value, number: usize) -> Pair {
+    let source = Source::row("tokenized.json", number);
+    let (chosen, rejected): (Text, Text) = (list(&row["chosen"]), list(&row["rejected"]));
+    if !row["prompt"].is_null() {
+        return Pair { source, prompt: list(&row["prompt"]), chosen, rejected };
+    }
+    let (Text::Chat(chosen), Text::Chat(rejected)) = (chosen, rejected) else { panic!("plain row without prompt") };
+    let parts = divide(chosen, rejected).unwrap();
+    let [prompt, chosen, rejected] = [parts.prompt, parts.chosen, parts.rejected].map(Text::Chat);
+    Pair { source, prompt, chosen, rejected }
+}
+
+fn pairs(golden: &Value, section: &str) -> Vec<Pair> {
+    golden[section].as_array().unwrap().iter().enumerate().map(|(i, entry)| pair(&entry["row"], i + 1)).collect()
+}
+
+#[test]
+fn encode_and_decode() {
+    let (tokenizer, golden) = (tokenizer(), golden());
+    let entries = golden["encode"].as_array().unwrap();
+    assert_eq!(entries.len(), 13);
+    let texts: Vec<String> = entries.iter().map(|entry| list(&entry["text"])).collect();
+    let batch = tokenizer.encode_batch(&texts).unwrap();
+    for (entry, batched) in entries.iter().zip(batch) {
+        let ids = tokenizer.encode(entry["text"].as_str().unwrap()).unwrap();
+        assert_eq!(ids, list::<Vec<u32>>(&entry["ids"]));
+        assert_eq!(ids, batched);
+        let tokens: Vec<String> = ids.iter().map(|&id| tokenizer.token(id).unwrap()).collect();
+        assert_eq!(tokens, list::<Vec<String>>(&entry["tokens"]));
+        assert_eq!(tokenizer.decode(&ids, false).unwrap(), entry["decoded"].as_str().unwrap());
+    }
+    for (token, id) in golden["special_ids"].as_object().unwrap() {
+        assert_eq!(tokenizer.encode(token).unwrap(), [id.as_u64().unwrap() as u32]);
+    }
+}
+
+#[test]
+fn chat_template() {
+    let (tokenizer, golden) = (tokenizer(), golden());
+    let entries = golden["chat_template"].as_array().unwrap();
+    assert_eq!(entries.len(), 6);
+    for entry in entries {
+        let messages: Vec<Message> = list(&entry["messages"]);
+        let (_, prompt) = messages.split_last().unwrap();
+        assert_eq!(tokenizer.render(prompt, true).unwrap(), entry["prompt_text"].as_str().unwrap());
+        assert_eq!(tokenizer.render(&messages, false).unwrap(), entry["full_text"].as_str().unwrap());
+    }
+}
+
+#[test]
+fn rows_of_every_section() {
+    let (tokenizer, golden) = (tokenizer(), golden());
+    for (section, count) in [("conversational", 6), ("implicit_prompt", 2), ("plain", 4)] {
+        let entries = golden[section].as_array().unwrap();
+        let pairs = pairs(&golden, section);
+        assert_eq!(pairs.len(), count);
+        for (entry, pair) in entries.iter().zip(&pairs) {
+            let found = tokenize_pair(&tokenizer, pair).unwrap();
+            for (name, ids) in [("prompt", &found.prompt), ("chosen", &found.chosen), ("rejected", &found.rejected)] {
+                assert_eq!(*ids, list::<Vec<u32>>(&entry[format!("{name}_ids")]), "{section} {} {name}", pair.source);
+                let text = entry[format!("{name}_text")].as_str().unwrap();
+                assert_eq!(tokenizer.decode(ids, false).unwrap(), text);
+            }
+            let chosen = tokenize_sample(&tokenizer, &pair.chosen_sample()).unwrap();
+            assert_eq!(chosen, found.chosen_sample());
+            let rejected = tokenize_sample(&tokenizer, &pair.rejected_sample()).unwrap();
+            assert_eq!(rejected, found.rejected_sample());
+        }
+    }
+}
+
+#[test]
+fn boundary_merges_are_noted() {
+    let (tokenizer, golden) = (tokenizer(), golden());
+    let (_, audit) = tokenize_pairs(&tokenizer, &pairs(&golden, "plain"), &LengthOptions::default()).unwrap();
+    assert_eq!(audit.notes["boundary merges"].rows, [4]);
+    // row 2 of the plain rows writes the EOS token out
+    assert_eq!(audit.notes["special token written in the text"].rows, [2]);
+    let (_, audit) = tokenize_pairs(&tokenizer, &pairs(&golden, "conversational"), &LengthOptions::default()).unwrap();
+    assert!(audit.notes.is_empty(), "{audit:?}");
+}
+
+#[test]
+fn batches() {
+    let (tokenizer, golden) = (tokenizer(), golden());
+    let pairs = pairs(&golden, "conversational");
+    let entries = golden["batches"].as_array().unwrap();
+    assert_eq!(entries.len(), 4);
+    for entry in entries {
+        let truncation: Truncation = list(&entry["truncation_mode"]);
+        let options = LengthOptions { max_length: list(&entry["max_length"]), truncation };
+        let (kept, audit) = tokenize_pairs(&tokenizer, &pairs, &options).unwrap();
+        let rows: Vec<usize> = kept.iter().map(|pair: &TokenPair| pair.source.row - 1).collect();
+        assert_eq!(rows, list::<Vec<usize>>(&entry["kept_rows"]));
+        assert_eq!(audit.kept, rows.len());
+        assert_eq!(audit.dropped_count(), pairs.len() - rows.len());
+        assert_eq!(audit.cut.longest, 151);
+        let padded = pad_pairs(&kept, tokenizer.pad_id().unwrap());
+        assert_eq!(padded.input_ids, list::<Vec<Vec<u32>>>(&entry["input_ids"]));
+        assert_eq!(padded.attention_mask, list::<Vec<Vec<u8>>>(&entry["attention_mask"]));
+        assert_eq!(padded.completion_mask, list::<Vec<Vec<u8>>>(&entry["completion_mask"]));
+    }
+}

@@ -1,0 +1,29 @@
+//! The interface of all reward functions.
+
+use crate::RewardError;
+
+/// A function from a prompt and a completion (and, where there is one, a known truth) to a number.
+///
+/// Implementations are deterministic, do no input or output, and are bounded in time for any text.
+pub trait Reward: Send + Sync {
+    /// Name of the reward in metrics and messages, for example `"numeric"`.
+    fn name(&self) -> &str;
+
+    /// The reward of `completion` as an answer to `prompt`, or `None` when there is no verdict.
+    ///
+    /// # Errors
+    ///
+    /// When the reward cannot be computed from this record, for example because `truth` is not of
+    /// the form that the reward reads.
+    fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError>;
+}
+
+impl<R: Reward + ?Sized> Reward for Box<R> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+        (**self).score(prompt, completion, truth)
+    }
+}

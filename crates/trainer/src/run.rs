@@ -1,0 +1,193 @@
+//! One stage in motion.
+use crate::error::TrainError;
+use crate::metrics::{Metrics, StepMetrics};
+use crate::progress::Progress;
+use crate::rows::Rows;
+use crate::schedule::learning_rate;
+use crate::score::score_pairs;
+use crate::stage::Stage;
+use crate::step::{Store, Update};
+use dfdx::prelude::*;
+use serde_json::Map;
+use std::path::Path;
+use tropism_data::order::Order;
+use tropism_lm::{Decoder, Dims};
+use tropism_ops::{AdamW, Scalar};
+
+/// A stage that is being trained.
+pub struct StageRun<'a, M: Dims, E: Dtype> {
+    pub(crate) stage: &'a Stage,
+    pub(crate) rows: &'a Rows,
+    pub(crate) policy: Decoder<M, E>,
+    /// chosen and rejected log-probability of every row under the reference
+    pub(crate) reference: Option<Vec<[f64; 2]>>,
+    pub(crate) optimiser: AdamW<E>,
+    pub(crate) grads: Store<E>,
+    /// what the gradients in the store are to be divided by
+    pub(crate) weight: f64,
+    pub(crate) order: Order,
+    pub(crate) step: usize,
+    pub(crate) tokens: usize,
+    pub(crate) dev: Cpu,
+}
+
+impl<'a, M: Dims, E: Scalar> StageRun<'a, M, E>
+where
+    Cpu: Device<E>,
+{
+    /// Starts a stage from `policy`. `reference` is scored on all rows here, once; it is needed exactly when the objective
+    /// reads one.
+    ///
+    /// # Errors
+    /// Bad options, no rows, rows of the wrong kind for the objective, a reference too many or too few, rows that the model
+    /// cannot score.
+    pub fn new(
+        stage: &'a Stage,
+        rows: &'a Rows,
+        policy: Decoder<M, E>,
+        reference: Option<&Decoder<M, E>>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        stage.check()?;
+        let refuse = |problem: String| TrainError::Config { stage: stage.name.clone(), key: "objective", problem };
+        let name = stage.objective.name();
+        if rows.is_empty() {
+            return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
+        }
+        if stage.objective.is_pairwise() != matches!(rows, Rows::Pairs(_)) {
+            return Err(refuse(format!("{name} was given the wrong kind of rows")));
+        }
+        if stage.objective.needs_reference() != reference.is_some() {
+            return Err(refuse(format!("{name} and the reference do not go together")));
+        }
+        let reference = match (reference, rows) {
+            (Some(model), Rows::Pairs(pairs)) => {
+                let scores = score_pairs(model, pairs, stage.micro_batch_tokens)?;
+                Some(scores.iter().map(|s| [s.chosen.logps, s.rejected.logps]).collect())
+            }
+            _ => None,
+        };
+        let dev = policy.embed.device().clone();
+        let order = Order::new(rows.len(), seed, true)?;
+        Ok(Self::assemble(stage, rows, policy, reference, order, dev))
+    }
+
+    pub(crate) fn assemble(
+        stage: &'a Stage,
+        rows: &'a Rows,
+        policy: Decoder<M, E>,
+        reference: Option<Vec<[f64; 2]>>,
+        order: Order,
+        dev: Cpu,
+    ) -> Self {
+        let mut optimiser = AdamW::new(stage.weight_decay);
+        (optimiser.betas, optimiser.eps) = (stage.betas, stage.eps);
+        StageRun { stage, rows, policy, reference, optimiser, grads: None, weight: 1.0, order, step: 0, tokens: 0, dev }
+    }
+
+    /// Makes sure that a policy which starts as its own reference also scores like it, on the first rows of the data.
+    ///
+    /// # Errors
+    /// Names the first row where the two differ by more than rounding.
+    pub fn check_reference(&self) -> Result<(), TrainError> {
+        let (Some(all), Rows::Pairs(pairs)) = (&self.reference, self.rows) else { return Ok(()) };
+        let n = pairs.len().min(8);
+        for (i, score) in score_pairs(&self.policy, &pairs[..n], self.stage.micro_batch_tokens)?.iter().enumerate() {
+            for (policy, reference) in [(score.chosen.logps, all[i][0]), (score.rejected.logps, all[i][1])] {
+                if (policy - reference).abs() > 1e-3 * reference.abs().max(1.0) {
+                    let (stage, row) = (self.stage.name.clone(), pairs[i].source.to_string());
+                    return Err(TrainError::Reference { stage, row, policy, reference });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps of the whole stage.
+    pub fn total(&self) -> usize {
+        self.stage.steps(self.rows.len())
+    }
+
+    /// Steps made so far.
+    pub fn done(&self) -> usize {
+        self.step
+    }
+
+    /// Tokens computed so far; shared prompts count once.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> &Decoder<M, E> {
+        &self.policy
+    }
+
+    /// Ends the stage.
+    pub fn into_policy(self) -> Decoder<M, E> {
+        self.policy
+    }
+
+    /// The next optimiser step; nothing once the stage is complete.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite, with the row.
+    pub fn next_step(&mut self) -> Result<Option<StepMetrics>, TrainError> {
+        let total = self.total();
+        if self.step >= total {
+            return Ok(None);
+        }
+        let factor = learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
+        let lr = self.stage.learning_rate * factor;
+        let rows = self.order.batch(self.stage.batch_size);
+        let update = self.update(&rows, lr)?;
+        self.step += 1;
+        self.tokens += update.sums.tokens;
+        Ok(Some(self.metrics(&update, lr)))
+    }
+
+    fn metrics(&self, update: &Update, lr: f64) -> StepMetrics {
+        let mut figures = Map::new();
+        for (name, _) in update.sums.diagnostics.iter() {
+            if let Some(mean) = update.sums.diagnostics.mean(name) {
+                figures.insert(name.to_owned(), mean.into());
+            }
+        }
+        let at = self.order.state();
+        StepMetrics {
+            stage: self.stage.name.clone(),
+            step: self.step,
+            epoch: at.epoch as f64 + at.position as f64 / at.rows as f64,
+            loss: update.sums.loss / update.sums.weight,
+            grad_norm: update.grad_norm,
+            learning_rate: lr,
+            num_tokens: self.tokens,
+            figures,
+        }
+    }
+
+    /// Runs to the end: metrics after each step, a checkpoint into `folder` every `checkpoint_every` steps, and
+    /// `each` after every step for whoever wants to look on.
+    ///
+    /// # Errors
+    /// As [`StageRun::next_step`]; files that cannot be written.
+    pub fn run(
+        &mut self,
+        metrics: &mut Metrics,
+        folder: &Path,
+        progress: &Progress,
+        mut each: impl FnMut(&StepMetrics),
+    ) -> Result<(), TrainError> {
+        while let Some(m) = self.next_step()? {
+            metrics.write(&m)?;
+            progress.step(&m);
+            each(&m);
+            let every = self.stage.checkpoint_every;
+            if every > 0 && self.step % every == 0 && self.step < self.total() {
+                self.save(folder, metrics.bytes())?;
+            }
+        }
+        progress.finish();
+        Ok(())
+    }
+}

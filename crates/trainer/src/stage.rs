@@ -1,0 +1,191 @@
+//! The options of one stage.
+use crate::error::TrainError;
+use crate::schedule::Schedule;
+use serde::{Deserialize, Serialize};
+use tropism_objectives::Objective;
+
+/// One named stage of a run.
+///
+/// `init` and `reference` name an earlier stage, or `model` for the model that the run started from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// its name in the run's files and in other stages' `init` and `reference`
+    pub name: String,
+    /// the loss and its options
+    pub objective: Objective,
+    /// where the policy starts; the stage before, or the run's model, when left out
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
+    /// the frozen model of a method with a reference; the same as `init` when left out
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// peak learning rate
+    pub learning_rate: f64,
+    /// what the learning rate does after the warm-up
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// share of the steps that warm up, 0 to 1
+    #[serde(default = "warmup_ratio")]
+    pub warmup_ratio: f64,
+    /// passes over the data
+    #[serde(default = "one")]
+    pub epochs: usize,
+    /// stop after this many steps, whatever `epochs` says
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<usize>,
+    /// rows (pairs or samples) per optimiser step
+    #[serde(default = "batch_size")]
+    pub batch_size: usize,
+    /// most tokens computed at a time; a step's rows are split into micro-batches of at most this size
+    #[serde(default = "micro_batch_tokens")]
+    pub micro_batch_tokens: usize,
+    /// decoupled weight decay of matrices
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// decay rates of Adam's moments
+    #[serde(default = "betas")]
+    pub betas: [f64; 2],
+    /// Adam's epsilon
+    #[serde(default = "eps")]
+    pub eps: f64,
+    /// gradients are scaled down to this norm
+    #[serde(default = "max_grad_norm")]
+    pub max_grad_norm: f64,
+    /// write a checkpoint every this many steps; 0 for none
+    #[serde(default)]
+    pub checkpoint_every: usize,
+}
+
+fn one() -> usize {
+    1
+}
+fn warmup_ratio() -> f64 {
+    0.1
+}
+fn batch_size() -> usize {
+    32
+}
+fn micro_batch_tokens() -> usize {
+    4096
+}
+fn betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+fn eps() -> f64 {
+    1e-8
+}
+fn max_grad_norm() -> f64 {
+    1.0
+}
+
+impl Stage {
+    /// A stage with the defaults of a recipe.
+    pub fn new(name: impl Into<String>, objective: Objective, learning_rate: f64) -> Self {
+        Stage {
+            name: name.into(),
+            objective,
+            init: None,
+            reference: None,
+            learning_rate,
+            schedule: Schedule::default(),
+            warmup_ratio: warmup_ratio(),
+            epochs: 1,
+            max_steps: None,
+            batch_size: batch_size(),
+            micro_batch_tokens: micro_batch_tokens(),
+            weight_decay: 0.0,
+            betas: betas(),
+            eps: eps(),
+            max_grad_norm: max_grad_norm(),
+            checkpoint_every: 0,
+        }
+    }
+
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// Names the stage, the option and what would do.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.objective.check()?;
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        let rules: [(&'static str, bool, String); 10] = [
+            (
+                "name",
+                !self.name.is_empty() && !self.name.contains(['/', '\\', '.']),
+                format!("is `{}`; give a plain word", self.name),
+            ),
+            ("learning_rate", positive(self.learning_rate), format!("is {}, it must be above 0", self.learning_rate)),
+            (
+                "warmup_ratio",
+                (0.0..=1.0).contains(&self.warmup_ratio),
+                format!("is {}, it must be 0 to 1", self.warmup_ratio),
+            ),
+            ("epochs", self.epochs > 0, "is 0, it must be at least 1".into()),
+            ("max_steps", self.max_steps != Some(0), "is 0; leave it out to train all epochs".into()),
+            ("batch_size", self.batch_size > 0, "is 0, it must be at least 1".into()),
+            ("micro_batch_tokens", self.micro_batch_tokens > 0, "is 0, it must be at least 1".into()),
+            (
+                "weight_decay",
+                self.weight_decay >= 0.0 && self.weight_decay.is_finite(),
+                format!("is {}, it must be 0 or more", self.weight_decay),
+            ),
+            ("eps", positive(self.eps), format!("is {}, it must be above 0", self.eps)),
+            ("max_grad_norm", positive(self.max_grad_norm), format!("is {}, it must be above 0", self.max_grad_norm)),
+        ];
+        let betas = self.betas.iter().all(|b| (0.0..1.0).contains(b));
+        let betas = ("betas", betas, format!("are {:?}, both must be in 0..1", self.betas));
+        let unread = self.reference.is_none() || self.objective.needs_reference();
+        let unread = ("reference", unread, format!("is set, but {} does not read one; remove it", self.objective.name()));
+        match rules.into_iter().chain([betas, unread]).find(|r| !r.1) {
+            None => Ok(()),
+            Some((key, _, problem)) => Err(TrainError::Config { stage: self.name.clone(), key, problem }),
+        }
+    }
+
+    /// Optimiser steps over `rows` rows. Each epoch ends with a smaller step when its rows do not divide evenly.
+    pub fn steps(&self, rows: usize) -> usize {
+        let all = self.epochs * rows.div_ceil(self.batch_size);
+        self.max_steps.map_or(all, |most| all.min(most))
+    }
+
+    /// Steps of the warm-up among `total`.
+    pub fn warmup(&self, total: usize) -> usize {
+        (self.warmup_ratio * total as f64).round() as usize
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tropism_objectives::{Sft, Simpo};
+
+    #[test]
+    fn every_bad_option_is_named() {
+        let good = Stage::new("a", Objective::Simpo(Simpo::default()), 1e-3);
+        good.check().unwrap();
+        let bad = |change: fn(&mut Stage)| {
+            let mut stage = good.clone();
+            change(&mut stage);
+            stage.check().unwrap_err().to_string()
+        };
+        assert!(bad(|s| s.learning_rate = f64::NAN).contains("stage `a`: `learning_rate` is NaN"));
+        assert!(bad(|s| s.name = "a/b".into()).contains("`name`"));
+        assert!(bad(|s| s.batch_size = 0).contains("`batch_size`"));
+        assert!(bad(|s| s.betas = [0.9, 1.0]).contains("`betas`"));
+        assert!(bad(|s| s.warmup_ratio = 1.5).contains("`warmup_ratio`"));
+        assert!(bad(|s| s.max_steps = Some(0)).contains("`max_steps`"));
+        assert!(bad(|s| s.reference = Some("sft".into())).contains("simpo does not read one"));
+        assert!(bad(|s| s.objective = Objective::Simpo(Simpo::default().with_beta(-1.0))).contains("beta"));
+    }
+
+    #[test]
+    fn steps_count_the_ragged_end_of_each_epoch() {
+        let mut stage = Stage::new("a", Objective::Sft(Sft::default()), 1e-3);
+        (stage.batch_size, stage.epochs) = (4, 3);
+        assert_eq!((stage.steps(8), stage.steps(9), stage.steps(1)), (6, 9, 3));
+        stage.max_steps = Some(5);
+        assert_eq!((stage.steps(9), stage.warmup(5)), (5, 1));
+    }
+}

@@ -1,0 +1,181 @@
+//! The tasks: two operands, an operation and a wording.
+
+use serde::{Deserialize, Serialize};
+use tropism_data::record::{Message, Text};
+use tropism_rewards::number;
+
+use super::ArithmeticConfig;
+
+const NAMES: [&str; 4] = ["Tom", "Ann", "Ben", "Eva"];
+const THINGS: [&str; 4] = ["apple", "coin", "pen", "book"];
+
+/// What is to be worked out.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// A sum.
+    Plus,
+    /// A difference.
+    Minus,
+    /// A product.
+    Times,
+}
+
+impl Operation {
+    /// The result for two operands.
+    pub fn apply(self, left: i64, right: i64) -> i64 {
+        match self {
+            Self::Plus => left.saturating_add(right),
+            Self::Minus => left.saturating_sub(right),
+            Self::Times => left.saturating_mul(right),
+        }
+    }
+
+    /// The word between the operands: "plus", "minus" or "times".
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plus => "plus",
+            Self::Minus => "minus",
+            Self::Times => "times",
+        }
+    }
+}
+
+/// Wording of a prompt.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Template {
+    /// "What is seven plus five?"
+    Question,
+    /// "Please work out seven plus five."
+    Request,
+    /// "Tom has seven apples and gets five more. How many apples does Tom have?" and the like.
+    Story,
+}
+
+/// A prompt with its truth.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Task {
+    /// Index in [`Arithmetic::tasks`](super::Arithmetic::tasks).
+    pub id: usize,
+    /// What is asked.
+    pub prompt: String,
+    /// The right number.
+    pub truth: i64,
+    /// The operation.
+    pub operation: Operation,
+    /// The wording.
+    pub template: Template,
+    /// First operand.
+    pub left: i64,
+    /// Second operand.
+    pub right: i64,
+}
+
+impl Task {
+    fn new(id: usize, operation: Operation, template: Template, left: i64, right: i64) -> Self {
+        let mut task =
+            Self { id, prompt: String::new(), truth: operation.apply(left, right), operation, template, left, right };
+        task.prompt = task.worded();
+        task
+    }
+
+    /// The prompt as a conversation of one user message.
+    pub fn conversation(&self) -> Text {
+        message("user", &self.prompt)
+    }
+
+    fn worded(&self) -> String {
+        match self.template {
+            Template::Question => format!("What is {}?", self.expression()),
+            Template::Request => format!("Please work out {}.", self.expression()),
+            Template::Story => self.story(),
+        }
+    }
+
+    /// "seven plus five".
+    pub(super) fn expression(&self) -> String {
+        let (left, right) = (spell(self.left), spell(self.right));
+        format!("{left} {} {right}", self.operation.word())
+    }
+
+    fn story(&self) -> String {
+        let (name, things) = (self.person(), self.things(2));
+        let right = spell(self.right);
+        match self.operation {
+            Operation::Plus => {
+                let owned = self.counted(self.left);
+                format!("{name} has {owned} and gets {right} more. How many {things} does {name} have?")
+            }
+            Operation::Minus => {
+                let owned = self.counted(self.left);
+                format!("{name} has {owned} and gives away {right}. How many {things} does {name} have left?")
+            }
+            Operation::Times => {
+                let held = self.counted(self.right);
+                let boxes = match self.left {
+                    1 => format!("There is one box with {held} in it."),
+                    left => format!("There are {} boxes with {held} in each.", spell(left)),
+                };
+                format!("{boxes} How many {things} are there?")
+            }
+        }
+    }
+
+    /// The person of a story; the operands choose, so that a task needs no further number.
+    pub(super) fn person(&self) -> &'static str {
+        NAMES[pick(self.left + 3 * self.right, NAMES.len())]
+    }
+
+    /// The thing of a story, in the plural unless there is one of it.
+    pub(super) fn things(&self, count: i64) -> String {
+        let thing = THINGS[pick(self.left + 2 * self.right, THINGS.len())];
+        match count {
+            1 => thing.to_owned(),
+            _ => format!("{thing}s"),
+        }
+    }
+
+    /// "seven apples".
+    pub(super) fn counted(&self, count: i64) -> String {
+        format!("{} {}", spell(count), self.things(count))
+    }
+}
+
+fn pick(value: i64, among: usize) -> usize {
+    value.unsigned_abs() as usize % among
+}
+
+/// A number in words, or in digits where it is too large for words.
+pub(super) fn spell(value: i64) -> String {
+    number::words(value).unwrap_or_else(|| value.to_string())
+}
+
+/// A conversation of one message.
+pub(super) fn message(role: &str, content: &str) -> Text {
+    Text::Chat(vec![Message { role: role.to_owned(), content: content.to_owned() }])
+}
+
+/// All tasks of a world.
+pub(super) fn all(config: &ArithmeticConfig) -> Vec<Task> {
+    let mut operations = config.operations.clone();
+    let mut templates = config.templates.clone();
+    // The order in the settings means nothing, so it must not change ids.
+    operations.sort_unstable();
+    templates.sort_unstable();
+    let mut tasks = Vec::new();
+    for operation in operations {
+        for &template in &templates {
+            for left in 1..=config.max_operand {
+                for right in 1..=config.max_operand {
+                    let negative = operation.apply(left, right) < 0;
+                    if negative && (!config.negative_results || template == Template::Story) {
+                        continue;
+                    }
+                    tasks.push(Task::new(tasks.len(), operation, template, left, right));
+                }
+            }
+        }
+    }
+    tasks
+}

@@ -1,0 +1,287 @@
+//! The configuration of an experiment, as it stands in a TOML file.
+use crate::error::XtaskError;
+use crate::overrides;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use toml::Table;
+use tropism_data::read::{Columns, Format};
+use tropism_data::tokens::Truncation;
+use tropism_lm::{Sampling, WeightDtype};
+use tropism_trainer::Stage;
+use tropism_worlds::ArithmeticConfig;
+
+/// An experiment: data, model, stages, evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// name of the run
+    pub name: String,
+    /// one line for the list of recipes
+    #[serde(default)]
+    pub description: String,
+    /// seed of every random choice
+    #[serde(default)]
+    pub seed: u64,
+    /// threads; 0 for as many as the model's size is worth
+    #[serde(default)]
+    pub threads: usize,
+    /// where rows come from
+    pub data: Data,
+    /// the embedded task that makes rows where `data.path` is not set
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub world: Option<World>,
+    /// where the model comes from
+    pub model: Model,
+    /// what is measured after each stage
+    #[serde(default)]
+    pub evaluation: Evaluation,
+    /// the stages, in order
+    pub stages: Vec<Stage>,
+}
+
+/// `[data]`: a preference file, and how rows are split and cut.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// JSONL (plain, .gz, .zst) or Parquet with chosen and rejected
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// how rows are laid out
+    pub format: Format,
+    /// names of the columns
+    pub columns: Columns,
+    /// only so many rows from the beginning
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// share of the prompts that is held out
+    pub test_fraction: f64,
+    /// longest prompt and completion together, in tokens
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<usize>,
+    /// which end is kept of what is longer
+    pub truncation: Truncation,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Data {
+            path: None,
+            format: Format::default(),
+            columns: Columns::default(),
+            limit: None,
+            test_fraction: 0.1,
+            max_length: Some(512),
+            truncation: Truncation::default(),
+        }
+    }
+}
+
+/// `[world]`: how much of the embedded task is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// supervised samples
+    pub samples: usize,
+    /// preference pairs to learn from
+    pub pairs: usize,
+    /// preference pairs that are held out, without noise
+    pub test_pairs: usize,
+    /// share of the training pairs whose sides are swapped
+    pub noise: f64,
+    /// the task itself
+    pub arithmetic: ArithmeticConfig,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World { samples: 2000, pairs: 2000, test_pairs: 400, noise: 0.0, arithmetic: ArithmeticConfig::default() }
+    }
+}
+
+/// `[model]`: a Hugging Face folder, or the sizes of a new model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// folder of a Llama model; set, it replaces `model.new`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// folder of a tokenizer, where it is not the model's own
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
+    /// how the result's weights are stored
+    pub dtype: WeightDtype,
+    /// a model from scratch
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<NewModel>,
+}
+
+/// `[model.new]`: sizes of a model from scratch, by the names of `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewModel {
+    /// entries of the tokenizer that is trained on the data, unless `model.tokenizer` gives one
+    pub vocab_size: usize,
+    /// width of the residual stream
+    pub hidden_size: usize,
+    /// width of the feed-forward layer
+    pub intermediate_size: usize,
+    /// layers
+    pub num_hidden_layers: usize,
+    /// query heads
+    pub num_attention_heads: usize,
+    /// key and value heads
+    pub num_key_value_heads: usize,
+    /// longest sequence
+    pub max_position_embeddings: usize,
+    /// whether the head is the embedding
+    #[serde(default = "yes")]
+    pub tie_word_embeddings: bool,
+    /// standard deviation of fresh weights
+    #[serde(default = "initializer_range")]
+    pub initializer_range: f64,
+}
+
+fn yes() -> bool {
+    true
+}
+fn initializer_range() -> f64 {
+    0.02
+}
+
+/// `[evaluation]`: what is measured on held-out rows after each stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Evaluation {
+    /// most held-out pairs that are scored
+    pub pairs: usize,
+    /// held-out prompts that are answered; 0 for none
+    pub prompts: usize,
+    /// answers to each
+    pub answers_per_prompt: usize,
+    /// how answers are sampled
+    pub sampling: Sampling,
+    /// prompts shown in the report with their answers
+    pub shown: usize,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        let sampling = Sampling { max_new_tokens: 64, ..Sampling::default() };
+        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, shown: 8 }
+    }
+}
+
+impl Experiment {
+    /// Parses a recipe or file named `origin`, applies `--set` options and checks the result.
+    ///
+    /// # Errors
+    /// Broken TOML with its line, an unknown key with the nearest valid one, a value of the wrong kind.
+    pub fn parse(origin: &str, text: &str, sets: &[String]) -> Result<Self, XtaskError> {
+        let help = "see xtask/recipes for working examples";
+        let mut table: Table = text.parse().map_err(|e: toml::de::Error| XtaskError::config(origin, e.to_string(), help))?;
+        for set in sets {
+            overrides::apply(&mut table, set)?;
+        }
+        let mut config = Experiment::deserialize(table.clone()).map_err(|e| explain(origin, &table, e.message()))?;
+        config.settle();
+        config.check(origin)?;
+        Ok(config)
+    }
+
+    /// A given file or folder takes the place of what the recipe would make itself.
+    fn settle(&mut self) {
+        if self.data.path.is_some() {
+            self.world = None;
+        }
+        if self.model.path.is_some() {
+            self.model.new = None;
+        }
+    }
+
+    fn check(&self, origin: &str) -> Result<(), XtaskError> {
+        let refuse = |problem: &str, help: &str| Err(XtaskError::config(origin, problem, help));
+        if self.data.path.is_none() && self.world.is_none() {
+            return refuse("`data.path` is not set", "give a preference file: --set data.path=FILE");
+        }
+        if self.model.path.is_none() && self.model.new.is_none() {
+            return refuse("`model.path` is not set", "give a model folder: --set model.path=DIR");
+        }
+        if self.stages.is_empty() {
+            return refuse("there are no stages", "add a [[stages]] table with name, objective and learning_rate");
+        }
+        if self.evaluation.answers_per_prompt == 0 {
+            return refuse(
+                "`evaluation.answers_per_prompt` is 0",
+                "it must be at least 1; evaluation.prompts=0 turns sampling off",
+            );
+        }
+        for (i, stage) in self.stages.iter().enumerate() {
+            stage.check()?;
+            let earlier: Vec<&str> = self.stages[..i].iter().map(|s| s.name.as_str()).chain(["model"]).collect();
+            if earlier.contains(&stage.name.as_str()) {
+                return refuse(
+                    &format!("two stages are called `{}`", stage.name),
+                    "give each its own name; `model` is taken",
+                );
+            }
+            for (key, name) in [("init", &stage.init), ("reference", &stage.reference)] {
+                if let Some(name) = name.as_deref().filter(|n| !earlier.contains(n)) {
+                    let problem = format!("stage `{}`: `{key}` is `{name}`, which is no earlier stage", stage.name);
+                    return refuse(&problem, &format!("earlier are: {}", earlier.join(", ")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The configuration as TOML.
+    ///
+    /// # Errors
+    /// Never for a configuration that was parsed.
+    pub fn to_toml(&self) -> Result<String, XtaskError> {
+        toml::to_string(self)
+            .map_err(|e| XtaskError::config(self.name.clone(), e.to_string(), "this is a defect, please report it"))
+    }
+}
+
+/// The name most like `name`, if any is near.
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let score = |n: &str| strsim::jaro_winkler(name, n);
+    names.into_iter().map(|n| (score(n), n)).filter(|(s, _)| *s > 0.6).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, n)| n)
+}
+
+/// Turns the parser's complaint about an unknown key into one that says where it stands and what is near.
+fn explain(origin: &str, table: &Table, message: &str) -> XtaskError {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let is_key = message.starts_with("unknown field");
+    let is_name = message.starts_with("unknown variant");
+    let Some(bad) = quoted.next().filter(|_| is_key || is_name) else {
+        return XtaskError::config(origin, message.trim(), "see xtask/recipes for working examples");
+    };
+    let valid: Vec<&str> = quoted.collect();
+    let near = nearest(bad, valid.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+    let what = if is_key {
+        format!("unknown key `{}`", locate(table, bad).unwrap_or_else(|| bad.to_owned()))
+    } else {
+        format!("unknown name `{bad}`")
+    };
+    let list =
+        if valid.is_empty() { "this table takes no keys".to_owned() } else { format!("valid are {}", valid.join(", ")) };
+    XtaskError::config(origin, what, format!("{near}{list}"))
+}
+
+/// Dotted path of the first key of that name.
+fn locate(table: &Table, key: &str) -> Option<String> {
+    if table.contains_key(key) {
+        return Some(key.to_owned());
+    }
+    table.iter().find_map(|(name, value)| match value {
+        toml::Value::Table(t) => locate(t, key).map(|rest| format!("{name}.{rest}")),
+        toml::Value::Array(list) => list.iter().find_map(|v| {
+            let t = v.as_table()?;
+            let label = t.get("name").and_then(toml::Value::as_str).unwrap_or("?");
+            locate(t, key).map(|rest| format!("{name}.{label}.{rest}"))
+        }),
+        _ => None,
+    })
+}

@@ -1,0 +1,134 @@
+//! What is measured on held-out rows after a stage.
+use super::prepare::{Model, Prepared};
+use super::result::{Answer, StageResult};
+use crate::error::XtaskError;
+use std::collections::BTreeMap;
+use tropism_data::record::Source;
+use tropism_data::tokens::TokenSample;
+use tropism_evaluation::{
+    Estimate, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
+    reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
+};
+use tropism_objectives::{Dpo, Objective};
+use tropism_trainer::{PairScore, SequenceScore, Stage, TrainError, pair_diagnostics, score_pairs, score_samples};
+
+/// Tokens scored at a time.
+const MAX_TOKENS: usize = 4096;
+
+type Metrics = BTreeMap<String, Estimate>;
+
+/// Measures `policy`. `trained` is the stage that made it, with the model that its rewards are relative to.
+pub(super) fn evaluate(
+    prepared: &Prepared,
+    policy: &Model,
+    trained: Option<(&Stage, &Model)>,
+    before: &[StageResult],
+    name: &str,
+) -> Result<StageResult, XtaskError> {
+    let mut metrics = Metrics::new();
+    preferences(prepared, policy, trained, &mut metrics)?;
+    let answers = answer(prepared, policy)?;
+    if !answers.is_empty() {
+        lengths(&answers, &mut metrics)?;
+        if let Some((_, reference)) = trained {
+            divergence(prepared, policy, reference, &answers, &mut metrics)?;
+        }
+        rewards(&answers, before.last(), &mut metrics)?;
+    }
+    let method = trained.map_or(String::new(), |(s, _)| s.objective.name().to_owned());
+    Ok(StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers })
+}
+
+/// Ranking by log-probability, and by the objective's own reward.
+fn preferences(
+    prepared: &Prepared,
+    policy: &Model,
+    trained: Option<(&Stage, &Model)>,
+    metrics: &mut Metrics,
+) -> Result<(), XtaskError> {
+    let pairs = &prepared.test[..prepared.test.len().min(prepared.config.evaluation.pairs)];
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let scores = score_pairs(policy, pairs, MAX_TOKENS)?;
+    let column = |f: fn(&PairScore) -> SequenceScore| scores.iter().map(|s| f(s).logps).collect::<Vec<_>>();
+    let tokens = |f: fn(&PairScore) -> SequenceScore| scores.iter().map(|s| f(s).tokens).collect::<Vec<_>>();
+    let (chosen, rejected) = (column(|s| s.chosen), column(|s| s.rejected));
+    let (chosen_tokens, rejected_tokens) = (tokens(|s| s.chosen), tokens(|s| s.rejected));
+    metrics.insert("ranking/accuracy".into(), ranking_accuracy(&chosen, &rejected)?.rate);
+    let normalized = ranking_accuracy_normalized(&chosen, &rejected, &chosen_tokens, &rejected_tokens)?;
+    metrics.insert("ranking/accuracy_normalized".into(), normalized.rate);
+    metrics.insert("logps/chosen".into(), mean_interval(&chosen)?);
+    metrics.insert("logps/rejected".into(), mean_interval(&rejected)?);
+    let Some((stage, reference)) = trained else { return Ok(()) };
+    // a supervised stage has no reward of its own: DPO's, relative to where it started, says what it learnt of preferences
+    let rule = if stage.objective.is_pairwise() { stage.objective.clone() } else { Objective::Dpo(Dpo::default()) };
+    let reference = rule.needs_reference().then(|| score_pairs(reference, pairs, MAX_TOKENS)).transpose()?;
+    let found = pair_diagnostics(&rule, &scores, reference.as_deref())?;
+    let get = |name: &str| found.get(name).unwrap_or_default().to_vec();
+    let (won, lost) = (get("rewards/chosen"), get("rewards/rejected"));
+    metrics.insert("rewards/accuracies".into(), reward_accuracy(&won, &lost)?.rate);
+    metrics.insert("rewards/margins".into(), reward_margin(&won, &lost)?);
+    metrics.insert("rewards/chosen".into(), mean_interval(&won)?);
+    metrics.insert("rewards/rejected".into(), mean_interval(&lost)?);
+    Ok(())
+}
+
+/// Sampled answers to the held-out prompts; the same prompts and streams for every stage.
+fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError> {
+    let e = &prepared.config.evaluation;
+    let each = |i: usize| std::iter::repeat_n(i, e.answers_per_prompt);
+    let prompts: Vec<usize> = (0..prepared.prompts.len()).flat_map(each).collect();
+    let tokens: Vec<Vec<u32>> = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
+    let stops = prepared.stops();
+    let generated = policy.generate(&tokens, &e.sampling, &stops, prepared.config.seed)?;
+    let finish = |(prompt, g): (usize, tropism_lm::Generated)| {
+        let kept = g.tokens.iter().copied().take_while(|t| !stops.contains(t)).collect::<Vec<_>>();
+        let text = prepared.tokenizer.decode(&kept, true)?.trim().to_owned();
+        let task = prepared.prompts[prompt].task.as_ref();
+        let reward = prepared.world.as_ref().zip(task).map(|(w, t)| w.reward(t, &text).total);
+        Ok(Answer { prompt, text, tokens: g.tokens, finished: g.finished, reward })
+    };
+    prompts.into_iter().zip(generated).map(finish).collect()
+}
+
+fn lengths(answers: &[Answer], metrics: &mut Metrics) -> Result<(), XtaskError> {
+    let tokens: Vec<usize> = answers.iter().map(|a| a.tokens.len()).collect();
+    metrics.insert("completions/mean_length".into(), response_length(&tokens)?);
+    let cut = answers.iter().filter(|a| !a.finished).count();
+    metrics.insert("completions/clipped_ratio".into(), wilson(cut, answers.len())?);
+    Ok(())
+}
+
+/// KL divergence to the reference, from the policy's own answers.
+fn divergence(
+    prepared: &Prepared,
+    policy: &Model,
+    reference: &Model,
+    answers: &[Answer],
+    metrics: &mut Metrics,
+) -> Result<(), XtaskError> {
+    let sample = |a: &Answer| TokenSample {
+        source: Source::row("held-out prompt", a.prompt + 1),
+        prompt: prepared.prompts[a.prompt].tokens.clone(),
+        completion: a.tokens.clone(),
+    };
+    let samples: Vec<TokenSample> = answers.iter().map(sample).collect();
+    let logps = |model: &Model| -> Result<Vec<f64>, TrainError> {
+        Ok(score_samples(model, &samples, MAX_TOKENS)?.iter().map(|s| s.logps).collect())
+    };
+    metrics.insert("kl".into(), kl_sampled(&logps(policy)?, &logps(reference)?)?);
+    Ok(())
+}
+
+/// Exact rewards, and the share of comparisons won against the stage before.
+fn rewards(answers: &[Answer], before: Option<&StageResult>, metrics: &mut Metrics) -> Result<(), XtaskError> {
+    let exact = |a: &[Answer]| a.iter().map(|a| a.reward).collect::<Option<Vec<f64>>>();
+    let Some(ours) = exact(answers) else { return Ok(()) };
+    let prompts: Vec<usize> = answers.iter().map(|a| a.prompt).collect();
+    metrics.insert("reward".into(), clustered_mean(&ours, &prompts)?);
+    if let Some(theirs) = before.and_then(|b| exact(&b.answers)).filter(|t| t.len() == ours.len()) {
+        metrics.insert("win_rate".into(), win_rate_by_prompt(&ours, &theirs, &prompts)?.rate);
+    }
+    Ok(())
+}

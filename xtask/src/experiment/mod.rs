@@ -1,0 +1,72 @@
+//! `cargo xtask experiment`: one run from data to report.
+mod evaluate;
+mod folder;
+mod pipeline;
+mod prepare;
+mod result;
+mod show;
+
+use crate::cli::ExperimentArgs;
+use crate::config::Experiment;
+use crate::error::XtaskError;
+use crate::recipes;
+pub use folder::RunFolder;
+pub use prepare::{Prepared, prepare};
+pub use result::{Answer, StageResult, Summary};
+use std::path::{Path, PathBuf};
+
+/// Carries out `cargo xtask experiment`.
+///
+/// # Errors
+/// Whatever keeps the run from its end, as one message.
+pub fn command(args: &ExperimentArgs) -> Result<(), XtaskError> {
+    if args.list {
+        print!("{}", recipes::list()?);
+        return Ok(());
+    }
+    if let Some(folder) = &args.resume {
+        return resume(folder);
+    }
+    let name = args.experiment.as_deref().unwrap_or_default();
+    let mut sets = args.set.clone();
+    sets.extend(args.seed.map(|s| format!("seed={s}")));
+    let config = Experiment::parse(name, &recipes::find(name)?, &sets)?;
+    if args.dry_run {
+        let prepared = prepare(config)?;
+        println!("{}", prepared.config.to_toml()?);
+        eprintln!("{}", show::plan(&prepared));
+        return Ok(());
+    }
+    let out = args.out.clone().unwrap_or_else(|| free_name(&config));
+    folder::refuse_existing(&out)?;
+    // nothing is written before data, tokenizer and model have passed all checks
+    let prepared = prepare(config)?;
+    eprintln!("{}", show::plan(&prepared));
+    let run = RunFolder::create(&out, &prepared)?;
+    finish(&run, prepared)
+}
+
+fn resume(folder: &Path) -> Result<(), XtaskError> {
+    let run = RunFolder::open(folder)?;
+    let prepared = prepare(run.config()?)?;
+    run.check_same(&prepared)?;
+    finish(&run, prepared)
+}
+
+fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
+    let results = pipeline::run(run, &prepared)?;
+    let summary = Summary::new(&prepared.config, &results);
+    run.write_summary(&summary)?;
+    run.write_model(&prepared, &results)?;
+    show::write_report(run, &prepared, &results)?;
+    println!("{}", show::table(&results));
+    println!("run folder: {}", run.path().display());
+    Ok(())
+}
+
+/// `runs/NAME-seedN`, with a number behind it when that exists.
+fn free_name(config: &Experiment) -> PathBuf {
+    let base = format!("runs/{}-seed{}", config.name, config.seed);
+    let names = std::iter::once(base.clone()).chain((2..).map(|i| format!("{base}-{i}")));
+    names.map(PathBuf::from).find(|p| !p.exists()).unwrap_or_else(|| base.into())
+}

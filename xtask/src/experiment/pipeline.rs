@@ -1,0 +1,130 @@
+//! The stages of a run, one after the other, each kept on disk when it is done.
+use super::evaluate::evaluate;
+use super::folder::{RunFolder, json};
+use super::prepare::{Model, Prepared};
+use super::result::StageResult;
+use crate::error::XtaskError;
+use std::path::Path;
+use std::time::Instant;
+use tropism_lm::{FolderWriter, Loaded, load};
+use tropism_trainer::{Metrics, Progress, Rows, Saved, Stage, StageRun};
+
+const RESULT: &str = "result.json";
+
+/// The model that a stage ended with; `model` is the one at the start.
+pub(super) fn load_stage(run: &RunFolder, prepared: &Prepared, name: &str) -> Result<Model, XtaskError> {
+    match name {
+        "model" => Ok(prepared.model.clone()),
+        name => Ok(load(&run.stage(name), |c| Ok(Loaded::new(c)))?),
+    }
+}
+
+fn finished(folder: &Path) -> Result<Option<StageResult>, XtaskError> {
+    let path = folder.join(RESULT);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).map_err(XtaskError::io(&path))?;
+    let broken = |e: serde_json::Error| XtaskError::config(path.display().to_string(), e.to_string(), "start the run again");
+    serde_json::from_str(&text).map(Some).map_err(broken)
+}
+
+/// Runs what is not done yet.
+pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResult>, XtaskError> {
+    let mut results: Vec<StageResult> = vec![];
+    let start = match finished(&run.stage("model"))? {
+        Some(r) => r,
+        None => {
+            let r = evaluate(prepared, &prepared.model, None, &results, "model")?;
+            keep(run, &r, None)?;
+            r
+        }
+    };
+    results.push(start);
+    for stage in &prepared.config.stages {
+        let result = match finished(&run.stage(&stage.name))? {
+            Some(r) => r,
+            None => one(run, prepared, stage, &results)?,
+        };
+        results.push(result);
+    }
+    let checkpoint = run.checkpoint();
+    if checkpoint.exists() {
+        std::fs::remove_dir_all(&checkpoint).map_err(XtaskError::io(&checkpoint))?;
+    }
+    Ok(results)
+}
+
+/// Trains and evaluates one stage.
+fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResult]) -> Result<StageResult, XtaskError> {
+    let previous = before.last().map_or("model", |r| r.name.as_str());
+    let init = stage.init.as_deref().unwrap_or(previous);
+    let policy = load_stage(run, prepared, init)?;
+    let reference = match stage.reference.as_deref() {
+        Some(name) if name != init => load_stage(run, prepared, name)?,
+        _ => policy.clone(),
+    };
+    let rows = if stage.objective.is_pairwise() { &prepared.pairs } else { &prepared.samples };
+    let clock = Instant::now();
+    let (policy, steps, tokens) = train(run, prepared, stage, rows, policy, &reference)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let mut result = evaluate(prepared, &policy, Some((stage, &reference)), before, &stage.name)?;
+    (result.seconds, result.steps, result.tokens) = (seconds, steps, tokens);
+    keep(run, &result, Some(&policy))?;
+    Ok(result)
+}
+
+/// From the start or from the checkpoint.
+fn train(
+    run: &RunFolder,
+    prepared: &Prepared,
+    stage: &Stage,
+    rows: &Rows,
+    policy: Model,
+    reference: &Model,
+) -> Result<(Model, usize, usize), XtaskError> {
+    let (checkpoint, log) = (run.checkpoint(), run.metrics());
+    let saved = Saved::read(&checkpoint)?.filter(|s| s.stage.name == stage.name);
+    let (mut training, mut metrics) = match saved {
+        Some(_) => {
+            let (training, bytes) = StageRun::restore(stage, rows, &checkpoint)?;
+            (training, Metrics::resume(&log, bytes)?)
+        }
+        None => {
+            let needed = stage.objective.needs_reference().then_some(reference);
+            let training = StageRun::new(stage, rows, policy, needed, prepared.config.seed)?;
+            if stage.reference.is_none() || stage.reference == stage.init {
+                training.check_reference()?;
+            }
+            (training, start_of_stage(&log, stage)?)
+        }
+    };
+    let progress = Progress::new(&stage.name, training.total(), training.done());
+    training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
+    let (steps, tokens) = (training.done(), training.tokens());
+    Ok((training.into_policy(), steps, tokens))
+}
+
+/// Metrics go on behind the stages that are done; lines of an earlier try at this stage are dropped.
+fn start_of_stage(log: &Path, stage: &Stage) -> Result<Metrics, XtaskError> {
+    if !log.exists() {
+        return Ok(Metrics::create(log)?);
+    }
+    let text = std::fs::read_to_string(log).map_err(XtaskError::io(log))?;
+    let mine = format!("{{\"stage\":{:?},", stage.name);
+    let keep: usize = text.split_inclusive('\n').take_while(|l| !l.starts_with(&mine)).map(str::len).sum();
+    Ok(Metrics::resume(log, keep as u64)?)
+}
+
+/// Puts a stage's result, and its model, into its folder.
+fn keep(run: &RunFolder, result: &StageResult, model: Option<&Model>) -> Result<(), XtaskError> {
+    let stages = run.path().join("stages");
+    std::fs::create_dir_all(&stages).map_err(XtaskError::io(&stages))?;
+    let writer = FolderWriter::new(&run.stage(&result.name))?;
+    if let Some(model) = model {
+        model.save(writer.path(), tropism_lm::WeightDtype::F32)?;
+    }
+    let path = writer.path().join(RESULT);
+    std::fs::write(&path, json(result)?).map_err(XtaskError::io(&path))?;
+    Ok(writer.finish()?)
+}

@@ -1,0 +1,91 @@
+//! What a stage leaves behind, and the summary of a run.
+use crate::config::Experiment;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tropism_evaluation::Estimate;
+
+/// A sampled answer to a held-out prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// index of the prompt
+    pub prompt: usize,
+    /// the text
+    pub text: String,
+    /// its tokens
+    pub tokens: Vec<u32>,
+    /// whether it ended by itself
+    pub finished: bool,
+    /// its exact reward, in a world
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward: Option<f64>,
+}
+
+/// A finished stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageResult {
+    /// its name; `model` for the start
+    pub name: String,
+    /// its method; empty for the start
+    pub method: String,
+    /// seconds of training
+    pub seconds: f64,
+    /// optimiser steps
+    pub steps: usize,
+    /// tokens computed in training
+    pub tokens: usize,
+    /// held-out metrics
+    pub metrics: BTreeMap<String, Estimate>,
+    /// answers to the held-out prompts
+    pub answers: Vec<Answer>,
+}
+
+/// `summary.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// name of the experiment
+    pub experiment: String,
+    /// its seed
+    pub seed: u64,
+    /// held-out metrics after every stage, the model at the start included
+    pub stages: Vec<StageSummary>,
+    /// metrics of the last stage
+    pub r#final: BTreeMap<String, Estimate>,
+}
+
+/// One entry of `summary.json`'s stages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageSummary {
+    /// its name
+    pub name: String,
+    /// value, interval and count by metric
+    pub metrics: BTreeMap<String, Estimate>,
+    /// seconds of training
+    pub train_runtime: f64,
+    /// optimiser steps
+    pub steps: usize,
+    /// tokens per second of training
+    pub train_tokens_per_second: f64,
+}
+
+impl Summary {
+    /// Gathers the stages.
+    pub fn new(config: &Experiment, results: &[StageResult]) -> Self {
+        let stage = |r: &StageResult| StageSummary {
+            name: r.name.clone(),
+            metrics: r.metrics.clone(),
+            train_runtime: r.seconds,
+            steps: r.steps,
+            train_tokens_per_second: if r.seconds > 0.0 { r.tokens as f64 / r.seconds } else { 0.0 },
+        };
+        Summary {
+            experiment: config.name.clone(),
+            seed: config.seed,
+            stages: results.iter().map(stage).collect(),
+            r#final: results.last().map(|r| r.metrics.clone()).unwrap_or_default(),
+        }
+    }
+}

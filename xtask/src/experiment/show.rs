@@ -1,0 +1,173 @@
+//! What people see: the plan at the start, a table at the end, the report.
+use super::folder::RunFolder;
+use super::prepare::Prepared;
+use super::result::StageResult;
+use crate::error::XtaskError;
+use serde_json::Value;
+use tropism_report::{Better, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
+
+/// A few lines on what is about to run.
+pub(super) fn plan(p: &Prepared) -> String {
+    let s = p.model.config().sizes;
+    let mut out = format!(
+        "{}: seed {}, model of {} parameters ({} layers, hidden {}, vocabulary {})\n",
+        p.config.name,
+        p.config.seed,
+        grouped(p.model.parameters()),
+        s.layers,
+        s.hidden,
+        s.vocab
+    );
+    for (part, a) in &p.audit {
+        out += &format!("  {part}: {} read, {} kept", a.read, a.kept);
+        out += &if a.dropped_count() > 0 { format!(", dropped: {}\n", a.reasons()) } else { "\n".into() };
+    }
+    for stage in &p.config.stages {
+        let rows = if stage.objective.is_pairwise() { &p.pairs } else { &p.samples };
+        out += &format!(
+            "  stage {}: {}, {} rows, {} steps\n",
+            stage.name,
+            stage.objective.name(),
+            rows.len(),
+            stage.steps(rows.len())
+        );
+    }
+    out
+}
+
+fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|c| std::str::from_utf8(c).ok()).collect();
+    groups.join(",")
+}
+
+/// Metrics by stage.
+pub(super) fn table(results: &[StageResult]) -> String {
+    let mut names: Vec<&String> = results.iter().flat_map(|r| r.metrics.keys()).collect();
+    names.sort();
+    names.dedup();
+    let mut out = format!("{:28}", "");
+    out.extend(results.iter().map(|r| format!("{:>26}", r.name)));
+    for name in names {
+        out += &format!("\n{name:28}");
+        for r in results {
+            let cell = r.metrics.get(name).map(|e| format!("{:.3} [{:.3}, {:.3}]", e.value, e.low, e.high));
+            out += &format!("{:>26}", cell.unwrap_or_default());
+        }
+    }
+    out
+}
+
+fn better(name: &str) -> Option<Better> {
+    let higher =
+        ["win_rate", "reward", "rewards/accuracies", "rewards/margins", "ranking/accuracy", "ranking/accuracy_normalized"];
+    if higher.contains(&name) {
+        return Some(Better::Higher);
+    }
+    (name == "completions/clipped_ratio").then_some(Better::Lower)
+}
+
+fn rows(result: &StageResult) -> Vec<MetricRow> {
+    // the headline first
+    let rank = |n: &str| ["win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9);
+    let mut all: Vec<_> = result.metrics.iter().collect();
+    all.sort_by_key(|(n, _)| rank(n));
+    let row = |(name, e): (&String, &tropism_evaluation::Estimate)| {
+        let row = MetricRow::new(name.clone(), e.value).with_interval(e.low, e.high).with_n(e.n as u64);
+        match better(name) {
+            Some(b) => row.with_better(b),
+            None => row,
+        }
+    };
+    all.into_iter().map(row).collect()
+}
+
+/// The curves of one stage, from the metrics file.
+fn curves(lines: &[Value], stage: &str) -> Vec<Curve> {
+    let mut curves: Vec<Curve> = vec![];
+    for line in lines.iter().filter(|l| l["stage"] == stage) {
+        let step = line["step"].as_f64().unwrap_or(0.0);
+        for (name, value) in line.as_object().into_iter().flatten() {
+            let (Some(value), false) = (value.as_f64(), ["step", "epoch", "num_tokens"].contains(&name.as_str())) else {
+                continue;
+            };
+            match curves.iter_mut().find(|c| c.name == *name) {
+                Some(c) => c.points.push((step, value)),
+                None => curves.push(Curve { name: name.clone(), points: vec![(step, value)] }),
+            }
+        }
+    }
+    curves
+}
+
+fn samples(p: &Prepared, results: &[StageResult]) -> Vec<SampleRow> {
+    let answer = |r: &StageResult, i: usize| {
+        let a = r.answers.iter().find(|a| a.prompt == i)?;
+        Some(SampleAnswer { stage: r.name.clone(), text: a.text.clone(), reward: a.reward })
+    };
+    let shown = p.prompts.iter().take(p.config.evaluation.shown).enumerate();
+    shown
+        .map(|(i, prompt)| SampleRow {
+            prompt: prompt.text.clone(),
+            answers: results.iter().filter_map(|r| answer(r, i)).collect(),
+        })
+        .collect()
+}
+
+fn facts(p: &Prepared, results: &[StageResult]) -> Vec<(String, String)> {
+    let s = p.model.config().sizes;
+    let seconds: f64 = results.iter().map(|r| r.seconds).sum();
+    let tokens: usize = results.iter().map(|r| r.tokens).sum();
+    let data = p.config.data.path.as_ref().map_or("embedded world".to_owned(), |d| d.display().to_string());
+    [
+        ("model", format!("{} parameters, {} layers, hidden {}", grouped(p.model.parameters()), s.layers, s.hidden)),
+        ("tokenizer", format!("{} entries", p.tokenizer.vocab_size())),
+        ("data", data),
+        ("training pairs", grouped(p.pairs.len())),
+        ("held-out pairs", grouped(p.test.len())),
+        ("training time", format!("{seconds:.1} s")),
+        ("tokens", grouped(tokens)),
+    ]
+    .map(|(k, v)| (k.to_owned(), v))
+    .to_vec()
+}
+
+fn audit(p: &Prepared) -> Vec<(String, String)> {
+    let mut out = vec![];
+    for (part, a) in &p.audit {
+        out.push((part.clone(), format!("{} read, {} kept", a.read, a.kept)));
+        for (what, rows) in
+            a.dropped.iter().map(|(k, r)| (format!("dropped: {k}"), r)).chain(a.notes.iter().map(|(k, r)| (k.clone(), r)))
+        {
+            out.push((format!("{part}, {what}"), rows.count.to_string()));
+        }
+        if a.cut.items.count > 0 {
+            out.push((format!("{part}, cut to length"), format!("{} rows, {} tokens", a.cut.items.count, a.cut.tokens)));
+        }
+    }
+    out
+}
+
+/// Writes `report.html`.
+pub(super) fn write_report(run: &RunFolder, p: &Prepared, results: &[StageResult]) -> Result<(), XtaskError> {
+    let path = run.metrics();
+    let text = std::fs::read_to_string(&path).map_err(XtaskError::io(&path))?;
+    let lines: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
+    let stage = |r: &StageResult| StageReport {
+        name: r.name.clone(),
+        method: r.method.clone(),
+        metrics: rows(r),
+        curves: curves(&lines, &r.name),
+    };
+    let report = Report {
+        experiment: p.config.name.clone(),
+        seed: p.config.seed,
+        summary: facts(p, results),
+        config_toml: p.config.to_toml()?,
+        stages: results.iter().map(stage).collect(),
+        final_metrics: results.last().map(rows).unwrap_or_default(),
+        samples: samples(p, results),
+        audit: audit(p),
+    };
+    Ok(tropism_report::write(&report, run.path().join("report.html"))?)
+}

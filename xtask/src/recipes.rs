@@ -1,0 +1,45 @@
+//! The experiments that come with the repository.
+use crate::error::XtaskError;
+
+/// Name and text of each recipe.
+pub const RECIPES: [(&str, &str); 3] = [
+    ("quickstart", include_str!("../recipes/quickstart.toml")),
+    ("hh", include_str!("../recipes/hh.toml")),
+    ("dpo", include_str!("../recipes/dpo.toml")),
+];
+
+/// The text of a recipe, or of a TOML file.
+///
+/// # Errors
+/// Neither exists; the nearest recipe is named.
+pub fn find(name: &str) -> Result<String, XtaskError> {
+    if let Some((_, text)) = RECIPES.iter().find(|(n, _)| *n == name) {
+        return Ok((*text).to_owned());
+    }
+    let path = std::path::Path::new(name);
+    if path.is_file() {
+        return std::fs::read_to_string(path).map_err(XtaskError::io(path));
+    }
+    let names = RECIPES.iter().map(|(n, _)| *n);
+    let help = match crate::config::nearest(name, names) {
+        Some(near) => format!("did you mean `{near}`? `cargo xtask experiment --list` shows all recipes"),
+        None => "`cargo xtask experiment --list` shows all recipes; a file of your own ends in .toml".to_owned(),
+    };
+    Err(XtaskError::NoRecipe { name: name.to_owned(), help })
+}
+
+/// One line per recipe: its name and its description.
+///
+/// # Errors
+/// A recipe that does not parse.
+pub fn list() -> Result<String, XtaskError> {
+    let mut out = String::new();
+    for (name, text) in RECIPES {
+        // a recipe that needs a path is not complete without it, so it is only read here, not checked
+        let table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| XtaskError::config(name, e.to_string(), "fix the recipe"))?;
+        let description = table.get("description").and_then(toml::Value::as_str).unwrap_or_default();
+        out += &format!("{name:12} {description}\n");
+    }
+    Ok(out)
+}
