@@ -246,7 +246,7 @@ impl Experiment {
 
 /// The name most like `name`, if any is near.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let score = |n: &str| strsim::jaro_winkler(name, n);
+    let score = |n: &str| strsim::jaro_winkler(name, n).max(strsim::normalized_damerau_levenshtein(name, n));
     names.into_iter().map(|n| (score(n), n)).filter(|(s, _)| *s > 0.6).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, n)| n)
 }
 

@@ -39,6 +39,9 @@ pub enum OpsError {
         /// what is wrong with it
         reason: &'static str,
     },
+    /// No thread pool.
+    #[error("threads cannot be started: {0}")]
+    Threads(String),
     /// The tensor library refused (out of memory).
     #[error("tensor device: {0}")]
     Device(#[from] CpuError),

@@ -1,4 +1,19 @@
 //! Work split over the threads of the current rayon pool, with results that do not depend on how it was split.
+use crate::error::OpsError;
+
+/// Runs `f` with all operations on `n` threads; 0 stands for one per core.
+///
+/// ```
+/// assert_eq!(tropism_ops::with_threads(2, || 7)?, 7);
+/// # Ok::<(), tropism_ops::OpsError>(())
+/// ```
+///
+/// # Errors
+/// When the system gives no threads.
+pub fn with_threads<R: Send>(n: usize, f: impl FnOnce() -> R + Send) -> Result<R, OpsError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build();
+    Ok(pool.map_err(|e| OpsError::Threads(e.to_string()))?.install(f))
+}
 
 /// A pointer that may cross threads: tasks write disjoint parts of one buffer.
 pub(crate) struct Ptr<T>(*mut T);

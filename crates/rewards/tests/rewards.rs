@@ -195,3 +195,19 @@ proptest! {
         prop_assert_eq!(numeric.verdict(&appended, i64::from(truth)), Verdict::Correct);
     }
 }
+
+#[test]
+fn settings_and_verdicts_are_serialised_by_name() {
+    let penalty: LengthPenalty = serde_json::from_str(r#"{"unit": "characters", "target": 9}"#).unwrap();
+    assert_eq!((penalty.unit, penalty.target, penalty.slope), (Unit::Characters, 9, 0.01));
+    let numeric: Numeric = serde_json::from_str(r#"{"which": "first"}"#).unwrap();
+    assert_eq!(numeric.which, Which::First);
+    assert!(serde_json::from_str::<LengthPenalty>(r#"{"targets": 9}"#).is_err());
+    assert!(serde_json::from_str::<Numeric>(r#"{"which": "second"}"#).is_err());
+    assert!(serde_json::from_str::<Exact>(r#"{"case": true}"#).is_err());
+    for verdict in [Verdict::Correct, Verdict::Wrong, Verdict::Unreadable, Verdict::Abstained] {
+        let json = serde_json::to_string(&verdict).unwrap();
+        assert_eq!(json, format!("\"{}\"", verdict.name()));
+        assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict);
+    }
+}

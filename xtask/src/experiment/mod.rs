@@ -53,12 +53,23 @@ fn resume(folder: &Path) -> Result<(), XtaskError> {
     finish(&run, prepared)
 }
 
+/// Below this many parameters a second thread costs more than it helps.
+const ONE_THREAD: usize = 5_000_000;
+
 fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
-    let results = pipeline::run(run, &prepared)?;
+    let threads = match prepared.config.threads {
+        0 if prepared.model.parameters() < ONE_THREAD => 1,
+        n => n,
+    };
+    tropism_ops::with_threads(threads, || stages(run, &prepared)).map_err(tropism_lm::LmError::from)?
+}
+
+fn stages(run: &RunFolder, prepared: &Prepared) -> Result<(), XtaskError> {
+    let results = pipeline::run(run, prepared)?;
     let summary = Summary::new(&prepared.config, &results);
     run.write_summary(&summary)?;
-    run.write_model(&prepared, &results)?;
-    show::write_report(run, &prepared, &results)?;
+    run.write_model(prepared, &results)?;
+    show::write_report(run, prepared, &results)?;
     println!("{}", show::table(&results));
     println!("run folder: {}", run.path().display());
     Ok(())

@@ -41,9 +41,10 @@ impl Arithmetic {
     /// When there are no tasks.
     pub fn sft(&self, tasks: &[Task], n: usize, seed: u64) -> Result<Vec<Sample>, WorldError> {
         let mut stream = Stream::new(seed, "arithmetic/sft");
+        let file = file();
         let order = rounds(tasks, n, &mut stream)?;
         let sample = |(index, task): (usize, &Task)| Sample {
-            source: source(index),
+            source: source(&file, index),
             prompt: task.conversation(),
             completion: reply(&self.draw(task, &mut stream).1),
         };
@@ -94,14 +95,14 @@ impl Arithmetic {
         let mut stream = Stream::new(seed, "arithmetic/pairs");
         let mut swaps = Stream::new(seed, "arithmetic/noise");
         let order = rounds(tasks, n, &mut stream)?;
-        let mut pairs = Vec::with_capacity(n);
+        let (file, mut pairs) = (file(), Vec::with_capacity(n));
         for (index, task) in order.into_iter().enumerate() {
             let (mut chosen, mut rejected) = self.contrast(task, &mut stream)?;
             if swaps.happens(noise) {
                 std::mem::swap(&mut chosen, &mut rejected);
             }
             pairs.push(Pair {
-                source: source(index),
+                source: source(&file, index),
                 prompt: task.conversation(),
                 chosen: reply(&chosen),
                 rejected: reply(&rejected),
@@ -140,8 +141,13 @@ impl Arithmetic {
     /// One or two off the truth; below zero only where such results occur.
     fn near_miss(&self, task: &Task, stream: &mut Stream) -> i64 {
         let signed = self.config.negative_results && task.template != Template::Story;
-        let values: Vec<i64> =
-            [-2, -1, 1, 2].into_iter().map(|offset| task.truth + offset).filter(|&value| signed || value >= 0).collect();
+        // Tasks of another world may have a truth below zero here.
+        let signed = signed || task.truth < 0;
+        let values: Vec<i64> = [-2, -1, 1, 2]
+            .into_iter()
+            .map(|offset| task.truth.saturating_add(offset))
+            .filter(|&value| signed || value >= 0)
+            .collect();
         values[stream.below(values.len())]
     }
 }
@@ -161,8 +167,12 @@ fn rounds<'a>(tasks: &'a [Task], n: usize, stream: &mut Stream) -> Result<Vec<&'
     Ok(order)
 }
 
-fn source(index: usize) -> Source {
-    Source { file: Arc::from(format!("world:{WORLD}")), row: index + 1, line: None }
+fn file() -> Arc<str> {
+    Arc::from(format!("world:{WORLD}"))
+}
+
+fn source(file: &Arc<str>, index: usize) -> Source {
+    Source { file: Arc::clone(file), row: index + 1, line: None }
 }
 
 fn reply(answer: &str) -> Text {

@@ -1,0 +1,175 @@
+//! Whole runs over the command line.
+#![allow(clippy::unwrap_used)]
+mod common;
+use common::{TINY, command, golden, run, text};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tropism_lm::{Decoder, Loaded, load};
+
+fn json(path: PathBuf) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn tiny(dir: &Path, name: &str) -> (PathBuf, PathBuf) {
+    let (file, out) = (dir.join("tiny.toml"), dir.join(name));
+    fs::write(&file, TINY).unwrap();
+    (file, out)
+}
+
+#[test]
+fn a_run_folder_holds_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = tiny(dir.path(), "out");
+    let result = run(&["experiment", file.to_str().unwrap(), "--seed", "7", "--out", out.to_str().unwrap()]);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+
+    let config: toml::Table = fs::read_to_string(out.join("config.toml")).unwrap().parse().unwrap();
+    assert_eq!(config["seed"].as_integer(), Some(7));
+    assert_eq!(config["provenance"]["versions"]["dfdx"].as_str(), Some("0.13.0"));
+    assert!(config["provenance"]["hashes"]["tokenizer"].as_str().is_some_and(|h| h.len() == 64));
+
+    let summary = json(out.join("summary.json"));
+    assert_eq!((&summary["experiment"], &summary["seed"]), (&Value::from("tiny"), &Value::from(7)));
+    let names: Vec<&str> = summary["stages"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["model", "sft", "dpo"]);
+    for metric in
+        ["win_rate", "reward", "rewards/accuracies", "rewards/margins", "ranking/accuracy", "kl", "completions/mean_length"]
+    {
+        let e = &summary["final"][metric];
+        let get = |k: &str| e[k].as_f64().unwrap_or_else(|| panic!("{metric}.{k}"));
+        assert!(get("low") <= get("value") && get("value") <= get("high") && get("n") >= 1.0, "{metric}: {e}");
+    }
+    assert_eq!(json(out.join("audit.json"))["pairs"]["kept"], 120);
+
+    let lines: Vec<Value> =
+        fs::read_to_string(out.join("metrics.jsonl")).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|l| l["stage"] == "sft").count(), 40);
+    assert_eq!(lines.iter().filter(|l| l["stage"] == "dpo").count(), 30);
+    assert!((lines[40]["loss"].as_f64().unwrap() - 2f64.ln()).abs() < 1e-4, "{}", lines[40]);
+    assert!(lines[69]["rewards/margins"].is_number() && lines[0]["grad_norm"].is_number());
+
+    let html = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(html.contains("<svg") && html.contains("tiny") && html.contains("win_rate"));
+    let model: Decoder<Loaded, f32> = load(&out.join("model"), |c| Ok(Loaded::new(c))).unwrap();
+    assert_eq!(model.config().eos, [1]);
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        assert!(out.join("model").join(name).exists());
+    }
+    assert!(!out.join("checkpoint").exists());
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, whole) = tiny(dir.path(), "whole");
+    let longer = ["--set", "stages.sft.epochs=8", "--set", "stages.dpo.epochs=4"];
+    let args = |out: &str| {
+        let mut a = vec!["experiment".to_owned(), file.display().to_string(), "--out".into(), out.to_owned()];
+        a.extend(longer.map(str::to_owned));
+        a
+    };
+    let all = args(whole.to_str().unwrap());
+    assert!(run(&all.iter().map(String::as_str).collect::<Vec<_>>()).status.success());
+
+    for wait in ["checkpoint/state.json", "stages/sft/result.json"] {
+        let cut = dir.path().join(wait.replace('/', "-"));
+        let some = args(cut.to_str().unwrap());
+        let mut child = command(&some.iter().map(String::as_str).collect::<Vec<_>>())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while !cut.join(wait).exists() && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!cut.join("summary.json").exists(), "the run was killed in its middle");
+        let again = run(&["experiment", "--resume", cut.to_str().unwrap()]);
+        assert!(again.status.success(), "{}", text(&again.stderr));
+        for name in ["model/model.safetensors", "metrics.jsonl", "config.toml"] {
+            assert!(fs::read(cut.join(name)).unwrap() == fs::read(whole.join(name)).unwrap(), "{name} differs after {wait}");
+        }
+        let metrics = |d: &Path| json(d.join("summary.json"))["final"].clone();
+        assert_eq!(metrics(&cut), metrics(&whole));
+    }
+}
+
+#[test]
+fn a_model_folder_comes_back_better_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let data: String =
+        (0..60).map(|i| format!("{{\"prompt\":\"Say {i}:\",\"chosen\":\" yes\",\"rejected\":\" no\"}}\n")).collect();
+    let file = dir.path().join("pairs.jsonl");
+    fs::write(&file, data).unwrap();
+    for name in ["llama_tied", "llama_untied"] {
+        let out = dir.path().join(name);
+        let result = command(&["experiment", "dpo", "--out", out.to_str().unwrap()])
+            .args(["--set", &format!("model.path={}", golden("models").join(name).display())])
+            .args(["--set", &format!("model.tokenizer={}", golden("tokenizer").display())])
+            .args(["--set", &format!("data.path={}", file.display())])
+            .args(["--set", "stages.dpo.learning_rate=1e-3", "--set", "stages.dpo.epochs=4"])
+            .output()
+            .unwrap();
+        assert!(result.status.success(), "{}", text(&result.stderr));
+        let summary = json(out.join("summary.json"));
+        assert!(summary["final"]["rewards/accuracies"]["value"].as_f64().unwrap() > 0.9, "{summary}");
+        let read = |d: PathBuf| load::<Loaded, f32>(&d, |c| Ok(Loaded::new(c))).unwrap();
+        let (a, b) = (read(out.join("model")), read(out.join("stages/dpo")));
+        let tree = tropism_ops::Tree::sequences(&[5]).unwrap();
+        let logits = |m: &Decoder<Loaded, f32>| m.logits(&[3, 4, 5, 6, 7], &tree, &[4]).unwrap().as_vec();
+        assert_eq!(logits(&a), logits(&b));
+        let mut config = json(out.join("model/config.json"));
+        let was = json(golden("models").join(name).join("config.json"));
+        config["eos_token_id"] = was["eos_token_id"].clone();
+        assert_eq!(config, was);
+    }
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = tiny(dir.path(), "out");
+    let result = run(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap(), "--dry-run"]);
+    assert!(result.status.success());
+    assert!(
+        text(&result.stdout).contains("learning_rate = 0.003")
+            && text(&result.stderr).contains("stage sft: sft, 160 rows, 40 steps")
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn recipes_are_listed() {
+    let result = run(&["experiment", "--list"]);
+    assert!(result.status.success());
+    for name in ["quickstart", "hh", "dpo"] {
+        assert!(text(&result.stdout).lines().any(|l| l.starts_with(name) && l.len() > 30));
+    }
+}
+
+#[test]
+fn golden_figures_pass_and_a_changed_one_fails() {
+    let result = run(&["golden"]);
+    let said = text(&result.stdout);
+    assert!(result.status.success(), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.contains(" passed, 0 failed, ") && last.ends_with(" not implemented"), "{last}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("changed");
+    fs::create_dir(&folder).unwrap();
+    for f in ["config.json", "model.safetensors", "policy.safetensors", "forward.json"] {
+        fs::copy(golden("models/llama_tied").join(f), folder.join(f)).unwrap();
+    }
+    let mut figures = json(folder.join("forward.json"));
+    figures["dpo"]["loss"] = 0.5.into();
+    fs::write(folder.join("forward.json"), figures.to_string()).unwrap();
+    let result = run(&["golden", "--models", dir.path().to_str().unwrap()]);
+    let said = text(&result.stdout);
+    assert_eq!(result.status.code(), Some(1), "{said}");
+    assert!(said.contains("FAILED changed/f32/loss: [0] expected 0.5, found 0.9"), "{said}");
+    assert!(said.lines().last().unwrap().contains(", 2 failed, 0 not implemented"), "{said}");
+}
