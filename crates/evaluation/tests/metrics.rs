@@ -53,7 +53,7 @@ fn intervals_cover_the_truth_as_often_as_they_say() {
 
 #[test]
 fn answers_to_one_prompt_are_one_observation() {
-    let (ours, theirs) = (vec![1.0; 40], vec![0.0, 2.0].repeat(20));
+    let (ours, theirs) = (vec![1.0; 40], [0.0, 2.0].repeat(20));
     let alone = win_rate_by_prompt(&ours, &theirs, &(0..40).collect::<Vec<_>>()).unwrap();
     assert_eq!(alone, win_rate(&ours, &theirs).unwrap());
     let clusters: Vec<usize> = (0..40).map(|i| i % 4).collect();

@@ -212,11 +212,11 @@ impl Sizes {
         if let Some((key, _)) = all.iter().find(|(_, n)| *n == 0) {
             return refuse(key, "is 0".into());
         }
-        if self.heads % self.kv_heads != 0 {
+        if !self.heads.is_multiple_of(self.kv_heads) {
             let problem = format!("is {}, which does not divide num_attention_heads = {}", self.kv_heads, self.heads);
             return refuse("num_key_value_heads", problem);
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             return refuse("head_dim", format!("is {}, the rotary embedding needs an even width", self.head_dim));
         }
         Ok(())

@@ -24,7 +24,7 @@ simd! {
     fn extend<E>(x: &[E], max: &mut E, sum: &mut E) {
         let top = largest(x);
         if top > *max {
-            *sum = *sum * (*max - top).vexp();
+            *sum *= (*max - top).vexp();
             *max = top;
         }
         let m = *max;

@@ -144,7 +144,7 @@ impl Sgd {
             fn tensor<S: Shape>(&mut self, _: &str, t: &mut Tensor<S, E, Cpu>) -> Result<(), OpsError> {
                 let g = grad_mut(self.0, t)?;
                 for (p, g) in data_mut(t).iter_mut().zip(g) {
-                    *p = *p - self.1 * *g;
+                    *p -= self.1 * *g;
                     *g = E::zero();
                 }
                 Ok(())

@@ -85,11 +85,11 @@ fn spread<E: Scalar>(dx: &mut [E], dw: &mut [E], go: &[E], x: &[E], w: &[E], sca
     let px = crate::par::Ptr::of(dx);
     for part in blocks(scale.len(), BLOCK, |a, b| {
         let mut part = vec![E::zero(); width];
-        for i in a..b {
+        for (i, &r) in scale.iter().enumerate().take(b).skip(a) {
             let o = i * width;
             // SAFETY: row i belongs to this block alone, and dx has a row per element of `scale`
             let dx = unsafe { px.range(o, width) };
-            backward(dx, &mut part, &go[o..o + width], &x[o..o + width], w, scale[i]);
+            backward(dx, &mut part, &go[o..o + width], &x[o..o + width], w, r);
         }
         part
     }) {

@@ -33,7 +33,7 @@ impl Scalar for f32 {
         // x - n ln 2, with ln 2 in two parts
         let r = n.mul_add(2.121_944_4e-4, n.mul_add(-0.693_359_4, x));
         let mut p = 1.987_569_1e-4f32;
-        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1] {
+        for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
             p = p.mul_add(r, c);
         }
         let mantissa = (p * r).mul_add(r, r) + 1.0;

@@ -183,7 +183,7 @@ where
             progress.step(&m);
             each(&m);
             let every = self.stage.checkpoint_every;
-            if every > 0 && self.step % every == 0 && self.step < self.total() {
+            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
                 self.save(folder, metrics.bytes())?;
             }
         }

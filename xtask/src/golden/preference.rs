@@ -122,7 +122,7 @@ fn named(id: &str, found: &BTreeMap<String, f64>, expected: &Value, tolerance: f
     {
         return tally.add(id, Some(format!("parameter {name} stands on one side only")));
     }
-    let off = expected.iter().find(|(n, e)| !((found[*n] - **e).abs() <= tolerance * e.abs()));
+    let off = expected.iter().find(|(n, e)| !super::tally::near(found[*n], **e, tolerance * e.abs()));
     tally.add(id, off.map(|(n, e)| format!("{n}: expected {e}, found {}", found[n])));
 }
 

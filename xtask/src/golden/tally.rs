@@ -33,7 +33,12 @@ impl Tally {
         if found.len() != expected.len() {
             return self.add(id, Some(format!("expected {} figures, found {}", expected.len(), found.len())));
         }
-        let off = found.iter().zip(expected).enumerate().find(|(_, (f, e))| !((*f - *e).abs() <= tolerance(**e)));
+        let off = found.iter().zip(expected).enumerate().find(|(_, (f, e))| !near(**f, **e, tolerance(**e)));
         self.add(id, off.map(|(i, (f, e))| format!("[{i}] expected {e}, found {f}")));
     }
+}
+
+/// Whether a figure is as near as it should be; NaN never is.
+pub(super) fn near(found: f64, expected: f64, tolerance: f64) -> bool {
+    (found - expected).abs() <= tolerance
 }

@@ -9,7 +9,7 @@ simd! {
         for v in l.iter_mut() { *v = (*v * scale - top).vexp(); }
         let sum = fold(l, E::zero(), |a, v| a + v, |a, b| a + b);
         let r = E::one() / sum;
-        for v in l.iter_mut() { *v = *v * r; }
+        for v in l.iter_mut() { *v *= r; }
         dead.fill(E::zero());
         top + sum.ln()
     }
