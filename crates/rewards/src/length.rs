@@ -11,7 +11,7 @@ const WORD_CHARACTERS: usize = 16;
 ///
 /// A word is a run of characters without white space. A run of more than 16 characters counts as
 /// one word for every started 16, so that leaving out the spaces does not make an answer short.
-/// Only the [`judged`] part of the text counts.
+/// Only the [`judged()`] part of the text counts.
 ///
 /// ```
 /// use tropism_rewards::length::words;
@@ -24,7 +24,7 @@ pub fn words(text: &str) -> usize {
     judged(text).split_whitespace().map(|run| run.chars().count().div_ceil(WORD_CHARACTERS)).sum()
 }
 
-/// Number of characters (Unicode scalar values) in the [`judged`] part of `text`, without the white
+/// Number of characters (Unicode scalar values) in the [`judged()`] part of `text`, without the white
 /// space at its ends.
 pub fn characters(text: &str) -> usize {
     judged(text).trim().chars().count()

@@ -9,7 +9,7 @@
 //! - [`combine`] adds named rewards with weights.
 //!
 //! Every judgement is bounded in time: text past [`JUDGED_CHARACTERS`] characters is not looked at
-//! (see [`judged`]).
+//! (see [`judged()`]).
 //!
 //! ```
 //! use tropism_rewards::{Combined, LengthPenalty, Numeric, Reward};

@@ -19,7 +19,7 @@ pub enum Which {
 
 /// Reads one whole number out of an answer and compares it with a known one.
 ///
-/// How numbers are found is described at [`number`](crate::number). The score is
+/// How numbers are found is described at [`number`](mod@crate::number). The score is
 /// [`Verdict::score`]; without a truth there is no verdict.
 ///
 /// ```

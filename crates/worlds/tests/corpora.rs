@@ -142,12 +142,10 @@ fn the_seed_decides_everything() {
 }
 
 #[test]
-fn a_longer_corpus_begins_with_the_shorter_one() {
+fn a_longer_corpus_begins_with_the_prompts_of_a_shorter_one() {
     let world = world();
     let tasks = &world.tasks()[..50];
     let long = world.sft(tasks, 150, 1).unwrap();
-    assert_eq!(world.sft(tasks, 50, 1).unwrap()[..0], long[..0]);
-    // Whole rounds are drawn before answers, so the order of prompts is the same.
     let short = world.sft(tasks, 100, 1).unwrap();
     for (one, other) in short.iter().zip(&long) {
         assert_eq!(one.prompt, other.prompt);

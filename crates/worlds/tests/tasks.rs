@@ -33,8 +33,7 @@ fn small_number(word: &str) -> Option<i64> {
 
 /// The truth of a prompt from its text alone.
 fn solve(prompt: &str) -> i64 {
-    let spread = ones_squeezed(prompt);
-    let words: Vec<String> = spread
+    let words: Vec<String> = prompt
         .split(|char: char| !(char.is_alphabetic() || char == '-'))
         .filter(|word| !word.is_empty())
         .map(str::to_lowercase)
@@ -54,10 +53,6 @@ fn solve(prompt: &str) -> i64 {
     }
 }
 
-fn ones_squeezed(prompt: &str) -> String {
-    prompt.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[test]
 fn every_truth_follows_from_the_prompt() {
     for world in [full(1), full(12), full(99)] {
@@ -74,12 +69,11 @@ fn known_prompts() {
     let known = [
         ("What is seven plus five?", 12),
         ("Please work out five minus seven.", -2),
-        ("There is one box with one coin in it. How many coins are there?", 1),
+        ("There is one box with one book in it. How many books are there?", 1),
     ];
     for (prompt, truth) in known {
         let task = world.task_of(prompt);
-        let prompts: Vec<_> = world.tasks().iter().map(|task| &task.prompt).collect();
-        assert_eq!(task.map(|task| task.truth), Some(truth), "{prompt}: {prompts:#?}");
+        assert_eq!(task.map(|task| task.truth), Some(truth), "{prompt}");
     }
     assert_eq!(world.task_of("What is seven plus fifty?"), None);
     assert_eq!(world.task_of(""), None);
@@ -88,7 +82,7 @@ fn known_prompts() {
 #[test]
 fn prompts_are_distinct_and_found_again() {
     let world = full(20);
-    assert_eq!(world.tasks().len(), 400 * 2 + 400 + 400 * 3 + 400 + 210);
+    assert_eq!(world.tasks().len(), 3 * 400 + (400 + 400 + 210) + 3 * 400);
     let prompts: BTreeSet<_> = world.tasks().iter().map(|task| &task.prompt).collect();
     assert_eq!(prompts.len(), world.tasks().len());
     for (index, task) in world.tasks().iter().enumerate() {
