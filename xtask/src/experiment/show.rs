@@ -47,12 +47,12 @@ pub(super) fn table(results: &[StageResult]) -> String {
     names.sort();
     names.dedup();
     let mut out = format!("{:28}", "");
-    out.extend(results.iter().map(|r| format!("{:>26}", r.name)));
+    out.extend(results.iter().map(|r| format!("{:>30}", r.name)));
     for name in names {
         out += &format!("\n{name:28}");
         for r in results {
             let cell = r.metrics.get(name).map(|e| format!("{:.3} [{:.3}, {:.3}]", e.value, e.low, e.high));
-            out += &format!("{:>26}", cell.unwrap_or_default());
+            out += &format!("{:>30}", cell.unwrap_or_default());
         }
     }
     out
