@@ -35,7 +35,7 @@ pub(super) fn evaluate(
         }
         rewards(&answers, before.last(), &mut metrics)?;
     }
-    let method = trained.map_or(String::new(), |(s, _)| s.objective.name().to_owned());
+    let method = trained.map_or("start", |(s, _)| s.objective.name()).to_owned();
     Ok(StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers })
 }
 

@@ -27,7 +27,7 @@ pub struct Answer {
 pub struct StageResult {
     /// its name; `model` for the start
     pub name: String,
-    /// its method; empty for the start
+    /// its method; `start` for the model that the run began with
     pub method: String,
     /// seconds of training
     pub seconds: f64,
