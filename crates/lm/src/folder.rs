@@ -48,8 +48,11 @@ impl FolderWriter {
     pub fn new(target: &Path) -> Result<Self, LmError> {
         let name = target.file_name().ok_or_else(|| LmError::file(target, "is no name for a folder"))?;
         let temporary = target.with_file_name(format!(".{}.part", name.to_string_lossy()));
-        if temporary.exists() {
-            fs::remove_dir_all(&temporary).map_err(LmError::io(&temporary))?;
+        // what an interrupted writer may have left
+        for left in [temporary.clone(), temporary.with_extension("old")] {
+            if left.exists() {
+                fs::remove_dir_all(&left).map_err(LmError::io(&left))?;
+            }
         }
         fs::create_dir_all(&temporary).map_err(LmError::io(&temporary))?;
         Ok(FolderWriter { target: target.into(), temporary })
