@@ -99,7 +99,8 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
-    let prompts = prompts(&config, &tokenizer, &records, &model)?;
+    let (prompts, audit) = prompts(&config, &tokenizer, &records, &model)?;
+    records.audit.insert("prompts".into(), audit);
     records.hashes.insert("tokenizer".into(), tokenizer.hash());
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, audit, hashes, .. } = records;
@@ -197,11 +198,16 @@ fn fresh(new: &NewModel, tokenizer: &Tokenizer) -> Result<Config, XtaskError> {
 }
 
 /// The prompts to answer: those that leave room for an answer, as many as asked for.
-fn prompts(config: &Experiment, tokenizer: &Tokenizer, records: &Records, model: &Model) -> Result<Vec<Prompt>, XtaskError> {
+fn prompts(
+    config: &Experiment,
+    tokenizer: &Tokenizer,
+    records: &Records,
+    model: &Model,
+) -> Result<(Vec<Prompt>, Audit), XtaskError> {
     let e = &config.evaluation;
     let room = model.config().sizes.positions.saturating_sub(e.sampling.max_new_tokens);
-    let mut out = vec![];
-    for (text, task) in &records.prompts {
+    let (mut out, mut audit) = (vec![], Audit::default());
+    for (i, (text, task)) in records.prompts.iter().enumerate() {
         if out.len() == e.prompts {
             break;
         }
@@ -211,10 +217,13 @@ fn prompts(config: &Experiment, tokenizer: &Tokenizer, records: &Records, model:
         };
         let tokens = tokenizer.encode(&rendered)?;
         if !tokens.is_empty() && tokens.len() <= room {
+            audit.keep();
             out.push(Prompt { tokens, text: shown(text), task: task.clone() });
+        } else {
+            audit.drop_row("prompt leaves no room for an answer of max_new_tokens", i + 1);
         }
     }
-    Ok(out)
+    Ok((out, audit))
 }
 
 /// A prompt as people read it.
