@@ -47,7 +47,6 @@ pub struct Config {
 /// The keys that matter, as they stand in the file.
 #[derive(Deserialize)]
 struct Keys {
-    model_type: String,
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -120,8 +119,9 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, LmError> {
         let broken = |e: serde_json::Error| LmError::file(path, format!("not a usable model configuration: {e}"));
         let raw: Map<String, Value> = serde_json::from_str(text).map_err(broken)?;
-        if raw.get("model_type").is_some_and(|m| m != "llama") {
-            let problem = format!("is {}, only \"llama\" is supported", raw["model_type"]);
+        if raw.get("model_type").is_none_or(|m| m != "llama") {
+            let found = raw.get("model_type").map_or("missing".to_owned(), Value::to_string);
+            let problem = format!("is {found}, only \"llama\" is supported");
             return Err(LmError::Config { path: path.into(), key: "model_type".into(), problem });
         }
         let keys: Keys = serde_json::from_value(Value::Object(raw.clone())).map_err(broken)?;
@@ -185,9 +185,6 @@ impl Keys {
             if on {
                 return refuse(key, "is true, models with biases are not supported".into());
             }
-        }
-        if self.model_type != "llama" {
-            return refuse("model_type", format!("is `{}`, only llama is supported", self.model_type));
         }
         if self.num_attention_heads == 0 {
             return refuse("num_attention_heads", "is 0".into());

@@ -102,6 +102,9 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let (prompts, audit) = prompts(&config, &tokenizer, &records, &model)?;
     records.audit.insert("prompts".into(), audit);
     records.hashes.insert("tokenizer".into(), tokenizer.hash());
+    if let Some(folder) = &config.model.path {
+        model_hashes(folder, &mut records.hashes)?;
+    }
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, audit, hashes, .. } = records;
     Ok(Prepared { config, tokenizer, model, pairs, samples, test, prompts, world, audit, hashes })
@@ -165,6 +168,18 @@ fn contents<'a>(text: &'a Text, out: &mut Vec<&'a str>) {
         Text::Plain(t) => out.push(t),
         Text::Chat(messages) => out.extend(messages.iter().map(|m| m.content.as_str())),
     }
+}
+
+/// Hashes of a model folder's configuration and weight files.
+fn model_hashes(folder: &Path, hashes: &mut BTreeMap<String, String>) -> Result<(), XtaskError> {
+    for entry in std::fs::read_dir(folder).map_err(XtaskError::io(folder))? {
+        let path = entry.map_err(XtaskError::io(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name == "config.json" || name.ends_with(".safetensors") {
+            hashes.insert(format!("model/{name}"), file_hash(&path)?);
+        }
+    }
+    Ok(())
 }
 
 /// Loaded, or new with random weights.
