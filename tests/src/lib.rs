@@ -7,3 +7,8 @@ pub fn data_folder() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
     std::env::var_os("TROPISM_DATA").map_or_else(|| beside.into(), PathBuf::from)
 }
+
+/// The Rust example of the README, as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

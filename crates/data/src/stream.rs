@@ -93,6 +93,26 @@ impl Stream {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
+    /// An index with probability in proportion to its weight.
+    ///
+    /// # Panics
+    /// Where a weight is negative or not finite, or none is above 0.
+    pub fn weighted(&mut self, weights: &[f64]) -> usize {
+        let total: f64 = weights.iter().sum();
+        let sound = weights.iter().all(|&w| w >= 0.0) && total > 0.0 && total.is_finite();
+        assert!(sound, "weights must be finite, not negative and not all 0: {weights:?}");
+        let mut left = self.uniform() * total;
+        let mut picked = 0;
+        for (index, &weight) in weights.iter().enumerate().filter(|&(_, &w)| w > 0.0) {
+            picked = index;
+            if left < weight {
+                break;
+            }
+            left -= weight;
+        }
+        picked
+    }
+
     /// Puts `items` into a random order (Fisher and Yates), each order equally likely.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -158,6 +178,22 @@ mod tests {
         assert!((moment(2) - 1.0).abs() < 0.025, "{}", moment(2));
         assert!(moment(3).abs() < 0.06, "{}", moment(3));
         assert!((moment(4) - 3.0).abs() < 0.2, "{}", moment(4));
+    }
+
+    #[test]
+    fn weights_are_respected() {
+        let mut stream = Stream::new(7, "weights");
+        let mut counts = [0usize; 4];
+        (0..40_000).for_each(|_| counts[stream.weighted(&[0.0, 3.0, 1.0, 0.0])] += 1);
+        assert_eq!((counts[0], counts[3]), (0, 0));
+        // five standard deviations
+        assert!((29_560..30_440).contains(&counts[1]), "{counts:?}");
+    }
+
+    #[test]
+    #[should_panic(expected = "not all 0")]
+    fn weights_of_zero_panic() {
+        Stream::new(7, "weights").weighted(&[0.0, 0.0]);
     }
 
     #[test]

@@ -25,7 +25,6 @@
 
 pub mod arithmetic;
 pub mod error;
-mod rng;
 
 pub use arithmetic::{
     AnswerKind, Arithmetic, ArithmeticConfig, Mix, Operation, Rated, RewardConfig, RewardParts, Task, Template,

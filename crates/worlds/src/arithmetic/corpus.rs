@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tropism_data::record::{Pair, Sample, Source, Text};
+use tropism_data::stream::Stream;
 
 use super::task::message;
 use super::{AnswerKind, Arithmetic, RewardParts, Task, Template, WORLD};
 use crate::WorldError;
-use crate::rng::Stream;
 
 /// Rewards that differ by less than this are a tie: sums of the same terms in another order.
 const TIE: f64 = 1e-9;
@@ -98,7 +98,7 @@ impl Arithmetic {
         let (file, mut pairs) = (file(), Vec::with_capacity(n));
         for (index, task) in order.into_iter().enumerate() {
             let (mut chosen, mut rejected) = self.contrast(task, &mut stream)?;
-            if swaps.happens(noise) {
+            if swaps.uniform() < noise {
                 std::mem::swap(&mut chosen, &mut rejected);
             }
             pairs.push(Pair {
@@ -132,7 +132,7 @@ impl Arithmetic {
     fn draw(&self, task: &Task, stream: &mut Stream) -> (AnswerKind, String) {
         let mix = &self.config.mix;
         let kind = AnswerKind::ALL[stream.weighted(&mix.weights())];
-        let wrong = kind.states_a_number() && stream.happens(mix.wrong);
+        let wrong = kind.states_a_number() && stream.uniform() < mix.wrong;
         let value = if wrong { self.near_miss(task, stream) } else { task.truth };
         let wording = stream.below(kind.wordings());
         (kind, task.answer(kind, value, wording))

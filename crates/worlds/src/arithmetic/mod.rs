@@ -19,8 +19,9 @@ pub use corpus::Rated;
 pub use reward::RewardParts;
 pub use task::{Operation, Task, Template};
 
+use tropism_data::stream::Stream;
+
 use crate::WorldError;
-use crate::rng::Stream;
 
 /// Name of the world in messages and in the sources of records (as `world:arithmetic`).
 pub(crate) const WORLD: &str = "arithmetic";
