@@ -1,5 +1,5 @@
 //! What can be typed.
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Align language models with preferences, and check that it is done right.
@@ -18,6 +18,109 @@ pub enum Command {
     Experiment(ExperimentArgs),
     /// Check figures of reference implementations (losses, models, tokenised rows)
     Golden(GoldenArgs),
+    /// Make model folders
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Measure speed and memory; one JSON line per run
+    #[command(subcommand)]
+    Bench(BenchCommand),
+}
+
+/// The commands of `model`.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Write a Hugging Face folder with random weights
+    Init(ModelInitArgs),
+}
+
+/// Arguments of `model init`.
+#[derive(Debug, Args)]
+pub struct ModelInitArgs {
+    /// Sizes of the model
+    #[arg(long)]
+    pub shape: Shape,
+    /// Folder whose tokenizer goes with it; it may have fewer entries than the shape
+    #[arg(long, value_name = "DIR")]
+    pub tokenizer: PathBuf,
+    /// Seed of the weights
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Folder to write; must not exist yet
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+/// Known sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// SmolLM2-135M: hidden 576, 30 layers, vocabulary 49152
+    #[value(name = "smollm2-135m")]
+    Smollm2_135m,
+    /// SmolLM2-360M: hidden 960, 32 layers, vocabulary 49152
+    #[value(name = "smollm2-360m")]
+    Smollm2_360m,
+    /// hidden 256, 6 layers, vocabulary 8192
+    Tiny,
+}
+
+/// The commands of `bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Steps of DPO, the reference scored in every step
+    Dpo(BenchDpoArgs),
+    /// Sampling from the prompts of a preference file
+    Generate(BenchGenerateArgs),
+}
+
+/// Model, data and machine of a bench.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Model folder, with its tokenizer
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Preference file
+    #[arg(long, value_name = "FILE")]
+    pub pairs: PathBuf,
+    /// Threads; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+}
+
+/// Arguments of `bench dpo`.
+#[derive(Debug, Args)]
+pub struct BenchDpoArgs {
+    /// model, data, machine
+    #[command(flatten)]
+    pub common: BenchArgs,
+    /// Pairs per step
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub batch: usize,
+    /// Steps to measure, after one to warm up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub steps: usize,
+    /// Longest sequence, prompt and answer together
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub max_length: usize,
+    /// Most tokens computed at a time
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub micro_batch_tokens: usize,
+}
+
+/// Arguments of `bench generate`.
+#[derive(Debug, Args)]
+pub struct BenchGenerateArgs {
+    /// model, data, machine
+    #[command(flatten)]
+    pub common: BenchArgs,
+    /// Prompts
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub batch: usize,
+    /// New tokens per prompt
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub new: usize,
+    /// Longest prompt
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_prompt: usize,
 }
 
 /// Arguments of `experiment`.

@@ -1,13 +1,16 @@
 //! Runs the experiments and checks of the workspace; no formula lives here.
 //!
 //! `cargo xtask experiment` glues the crates into one run: data, tokenizer, model, stages, evaluation, report.
-//! `cargo xtask golden` checks figures of reference implementations.
+//! `cargo xtask golden` checks figures of reference implementations, `cargo xtask bench` measures speed and memory, and
+//! `cargo xtask model` makes folders to do it with.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod error;
 pub mod experiment;
 pub mod golden;
+pub mod model;
 pub mod overrides;
 pub mod recipes;
 
@@ -21,5 +24,7 @@ pub fn run(cli: cli::Cli) -> Result<(), XtaskError> {
     match cli.command {
         cli::Command::Experiment(args) => experiment::command(&args),
         cli::Command::Golden(args) => golden::command(&args),
+        cli::Command::Model(command) => model::command(&command),
+        cli::Command::Bench(command) => bench::command(&command),
     }
 }

@@ -2,10 +2,10 @@
 use crate::config::Config;
 use crate::dims::Dims;
 use crate::error::LmError;
-use crate::layer::Layer;
+use crate::layer::{Layer, Pass};
 use crate::rope::RopeCache;
 use dfdx::prelude::*;
-use tropism_ops::{Scalar, TapeOf, Tree, attention, embed, linear, linear_logps, rmsnorm, rows};
+use tropism_ops::{Precision, RopeTable, Scalar, TapeOf, Tree, attention, embed, linear, linear_logps, rmsnorm, rows};
 
 /// A Llama-style decoder.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Decoder<M: Dims, E: Dtype> {
     pub norm: Tensor<(M::Hidden,), E, Cpu>,
     /// `lm_head`; none when it is tied to the embedding
     pub head: Option<Tensor<(M::Vocab, M::Hidden), E, Cpu>>,
+    /// how its products are computed
+    pub precision: Precision,
     pub(crate) rope: RopeCache<E>,
 }
 
@@ -61,12 +63,17 @@ where
         let config = self.dims.config();
         let length = self.check(ids, tree)?;
         let table = self.rope.upto(length);
+        let pass = self.pass(&table, tree.positions());
         let mut x = embed(&self.embed, ids, tape)?;
         for layer in &self.layers {
-            let (q, k, v) = layer.project(x.with_empty_tape(), config.eps, &table, tree.positions())?;
-            x = layer.finish(attention(q, k, v, tree, self.dims.heads())?, x, config.eps)?;
+            let (q, k, v) = layer.project(x.with_empty_tape(), &pass)?;
+            x = layer.finish(attention(q, k, v, tree, self.dims.heads())?, x, &pass)?;
         }
         Ok(rmsnorm(x, &self.norm, config.eps)?)
+    }
+
+    pub(crate) fn pass<'a>(&self, table: &'a RopeTable<E>, positions: &'a [usize]) -> Pass<'a, E> {
+        Pass { eps: self.dims.config().eps, table, positions, precision: self.precision }
     }
 
     /// Log-probability of each target given everything before it, `[targets]`, in nats.
@@ -85,7 +92,7 @@ where
         }
         self.vocabulary(batch.targets)?;
         let states = self.states(batch.ids, batch.tree, tape)?;
-        Ok(linear_logps(rows(states, batch.sources)?, self.unembedding(), batch.targets)?)
+        Ok(linear_logps(rows(states, batch.sources)?, self.unembedding(), batch.targets, self.precision)?)
     }
 
     /// Logits at some tokens, `[at.len(), vocab]`: for looking at a model and for sampling, not for training.
@@ -94,7 +101,7 @@ where
     /// As [`Decoder::states`].
     pub fn logits(&self, ids: &[usize], tree: &Tree, at: &[usize]) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
         let states = rows(self.states(ids, tree, NoneTape)?, at)?;
-        Ok(linear(states, self.unembedding())?)
+        Ok(linear(states, self.unembedding(), self.precision)?)
     }
 
     /// The configuration.

@@ -6,7 +6,7 @@ use crate::layer::Layer;
 use crate::random::Stream;
 use crate::rope::RopeCache;
 use dfdx::prelude::*;
-use tropism_ops::{Params, Scalar, VisitMut, data_mut};
+use tropism_ops::{Params, Precision, Scalar, VisitMut, data_mut};
 
 impl<M: Dims, E: Scalar> Decoder<M, E>
 where
@@ -35,6 +35,7 @@ where
             layers: (0..config.sizes.layers).map(|_| layer()).collect::<Result<_, _>>()?,
             norm: dev.try_zeros_like(&(h,))?,
             head: if tied { None } else { Some(dev.try_zeros_like(&(v, h))?) },
+            precision: Precision::Full,
             rope: RopeCache::new(config.rope.frequencies(config.sizes.head_dim)),
             dims,
         })

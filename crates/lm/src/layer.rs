@@ -2,7 +2,7 @@
 use crate::dims::Dims;
 use crate::error::LmError;
 use dfdx::prelude::*;
-use tropism_ops::{RopeTable, Scalar, TapeOf, linear, linear_add, rmsnorm, rope, swiglu};
+use tropism_ops::{Precision, RopeTable, Scalar, TapeOf, linear, linear_add, rmsnorm, rope, swiglu};
 
 /// Weights of one layer, named as in the checkpoint.
 #[derive(Clone, Debug)]
@@ -34,6 +34,14 @@ type Rows<D, E, T> = Tensor<(usize, D), E, Cpu, T>;
 pub(crate) type Projected<M, E, T> =
     (Rows<<M as Dims>::Query, E, T>, Rows<<M as Dims>::KeyValue, E, T>, Rows<<M as Dims>::KeyValue, E, T>);
 
+/// What all layers of one pass share.
+pub(crate) struct Pass<'a, E> {
+    pub(crate) eps: f64,
+    pub(crate) table: &'a RopeTable<E>,
+    pub(crate) positions: &'a [usize],
+    pub(crate) precision: Precision,
+}
+
 impl<M: Dims, E: Scalar> Layer<M, E>
 where
     Cpu: Device<E>,
@@ -42,14 +50,12 @@ where
     pub(crate) fn project<T: TapeOf<E>>(
         &self,
         x: Rows<M::Hidden, E, T>,
-        eps: f64,
-        table: &RopeTable<E>,
-        positions: &[usize],
+        pass: &Pass<E>,
     ) -> Result<Projected<M, E, T>, LmError> {
-        let h = rmsnorm(x, &self.input_norm, eps)?;
-        let q = rope(linear(h.with_empty_tape(), &self.q_proj)?, table, positions)?;
-        let k = rope(linear(h.with_empty_tape(), &self.k_proj)?, table, positions)?;
-        Ok((q, k, linear(h, &self.v_proj)?))
+        let h = rmsnorm(x, &self.input_norm, pass.eps)?;
+        let q = rope(linear(h.with_empty_tape(), &self.q_proj, pass.precision)?, pass.table, pass.positions)?;
+        let k = rope(linear(h.with_empty_tape(), &self.k_proj, pass.precision)?, pass.table, pass.positions)?;
+        Ok((q, k, linear(h, &self.v_proj, pass.precision)?))
     }
 
     /// What follows attention: output projection and feed-forward layer, each onto the residual stream `x`.
@@ -57,12 +63,12 @@ where
         &self,
         attended: Rows<M::Query, E, T>,
         x: Rows<M::Hidden, E, T>,
-        eps: f64,
+        pass: &Pass<E>,
     ) -> Result<Rows<M::Hidden, E, T>, LmError> {
-        let x = linear_add(attended, &self.o_proj, x)?;
-        let h = rmsnorm(x.with_empty_tape(), &self.post_norm, eps)?;
-        let gate = linear(h.with_empty_tape(), &self.gate_proj)?;
-        let up = linear(h, &self.up_proj)?;
-        Ok(linear_add(swiglu(gate, up)?, &self.down_proj, x)?)
+        let x = linear_add(attended, &self.o_proj, x, pass.precision)?;
+        let h = rmsnorm(x.with_empty_tape(), &self.post_norm, pass.eps)?;
+        let gate = linear(h.with_empty_tape(), &self.gate_proj, pass.precision)?;
+        let up = linear(h, &self.up_proj, pass.precision)?;
+        Ok(linear_add(swiglu(gate, up)?, &self.down_proj, x, pass.precision)?)
     }
 }

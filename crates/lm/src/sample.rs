@@ -146,19 +146,19 @@ where
         let ids: Vec<usize> = prompts.iter().flatten().map(|&t| t as usize).collect();
         let tree = Tree::sequences(&lengths)?;
         let table = self.rope.upto(self.check(&ids, &tree)?);
-        let eps = self.dims.config().eps;
+        let pass = self.pass(&table, tree.positions());
         let empty = || Cache { layers: vec![], len: 0 };
         let mut caches: Vec<Cache<E>> = lengths.iter().map(|_| empty()).collect();
         let mut x = embed(&self.embed, &ids, NoneTape)?;
         for layer in &self.layers {
-            let (q, k, v) = layer.project(x.clone(), eps, &table, tree.positions())?;
+            let (q, k, v) = layer.project(x.clone(), &pass)?;
             let width = k.shape().1.size();
             for (cache, s) in caches.iter_mut().zip(tree.segments()) {
                 let range = s.start * width..(s.start + s.len) * width;
                 cache.layers.push((data(&k)[range.clone()].to_vec(), data(&v)[range].to_vec()));
                 cache.len = s.len;
             }
-            x = layer.finish(attention(q, k, v, &tree, self.dims.heads())?, x, eps)?;
+            x = layer.finish(attention(q, k, v, &tree, self.dims.heads())?, x, &pass)?;
         }
         let last: Vec<usize> = tree.segments().iter().map(|s| s.start + s.len - 1).collect();
         let logits = self.last_logits(rows(x, &last)?)?;
@@ -173,10 +173,10 @@ where
         let positions: Vec<usize> = live.iter().map(|l| l.cache.len).collect();
         let ids: Vec<usize> = live.iter().map(|l| l.next).collect();
         let table = self.rope.upto(positions.iter().max().map_or(0, |p| p + 1));
-        let eps = self.dims.config().eps;
+        let pass = self.pass(&table, &positions);
         let mut x = embed(&self.embed, &ids, NoneTape)?;
         for (i, layer) in self.layers.iter().enumerate() {
-            let (q, k, v) = layer.project(x.clone(), eps, &table, &positions)?;
+            let (q, k, v) = layer.project(x.clone(), &pass)?;
             let width = k.shape().1.size();
             for ((l, k), v) in live.iter_mut().zip(data(&k).chunks_exact(width)).zip(data(&v).chunks_exact(width)) {
                 l.cache.layers[i].0.extend_from_slice(k);
@@ -184,7 +184,7 @@ where
             }
             let caches: Vec<Cached<E>> =
                 live.iter().map(|l| Cached { keys: &l.cache.layers[i].0, values: &l.cache.layers[i].1 }).collect();
-            x = layer.finish(decode_attention(&q, &caches, self.dims.heads())?, x, eps)?;
+            x = layer.finish(decode_attention(&q, &caches, self.dims.heads())?, x, &pass)?;
         }
         live.iter_mut().for_each(|l| l.cache.len += 1);
         let logits = self.last_logits(x)?;
@@ -194,7 +194,7 @@ where
 
     fn last_logits(&self, x: Tensor<(usize, M::Hidden), E, Cpu>) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
         let states = rmsnorm(x, &self.norm, self.dims.config().eps)?;
-        Ok(linear(states, self.unembedding())?)
+        Ok(linear(states, self.unembedding(), self.precision)?)
     }
 
     fn choose(&self, live: &mut [Live<E>], logits: &Tensor<(usize, M::Vocab), E, Cpu>, sampling: &Sampling) {

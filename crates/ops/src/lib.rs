@@ -22,12 +22,12 @@
 //!
 //! ```
 //! use dfdx::prelude::*;
-//! use tropism_ops::{linear_logps, Logps};
+//! use tropism_ops::{Logps, Precision, linear_logps};
 //!
 //! let dev = Cpu::default();
 //! let hidden: Tensor<(usize, Const<4>), f64, _> = dev.zeros_like(&(2, Const));
 //! let head: Tensor<Rank2<3, 4>, f64, _> = dev.zeros();
-//! let logps = linear_logps(hidden.leaky_trace(), &head, &[0, Logps::IGNORED])?;
+//! let logps = linear_logps(hidden.leaky_trace(), &head, &[0, Logps::IGNORED], Precision::Full)?;
 //! assert!((logps.as_vec()[0] + 3f64.ln()).abs() < 1e-12); // uniform over three tokens
 //! assert_eq!(logps.as_vec()[1], 0.0);
 //! # Ok::<(), tropism_ops::OpsError>(())
@@ -35,6 +35,7 @@
 #![allow(unsafe_code)]
 
 mod attention;
+mod bf16;
 mod embed;
 mod error;
 mod linear;
@@ -60,6 +61,7 @@ pub use error::OpsError;
 pub use linear::{linear, linear_add};
 pub use logps::{Logps, linear_logps};
 pub use memory::keep_freed_memory;
+pub use mm::Precision;
 pub use norms::{first_non_finite, grad_norm, param_norms};
 pub use optim::{AdamW, Moments, Sgd};
 pub use par::with_threads;

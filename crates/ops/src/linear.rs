@@ -1,6 +1,6 @@
 //! `y = x W^T`, with an optional residual that the product starts from.
 use crate::error::{OpsError, same};
-use crate::mm::{View, big};
+use crate::mm::{Precision, View, big};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
@@ -20,13 +20,14 @@ use dfdx::prelude::*;
 pub fn linear<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
     weight: &Tensor<(O, I), E, Cpu>,
+    precision: Precision,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
 {
     let out = x.device().try_zeros_like(&(x.shape().0, weight.shape().0))?;
     let (x, tape) = x.try_contiguous()?.split_tape();
-    product(x, weight, out, None, tape)
+    product(x, weight, out, None, (tape, precision))
 }
 
 /// `y = x W^T + residual`; the sum costs nothing, the product accumulates onto the residual.
@@ -43,6 +44,7 @@ pub fn linear_add<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
     weight: &Tensor<(O, I), E, Cpu>,
     residual: Tensor<(N, O), E, Cpu, T>,
+    precision: Precision,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
@@ -53,7 +55,7 @@ where
     let mut out = x.device().try_zeros_like(residual.shape())?;
     data_mut(&mut out).copy_from_slice(data(&residual));
     let (x, tape) = x.try_contiguous()?.split_tape();
-    product(x, weight, out, Some(GradSlot::of(&residual)), tape.merge(rt))
+    product(x, weight, out, Some(GradSlot::of(&residual)), (tape.merge(rt), precision))
 }
 
 /// `out (+)= x W^T`; `residual` is the gradient of what `out` holds at the start.
@@ -62,7 +64,7 @@ fn product<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     weight: &Tensor<(O, I), E, Cpu>,
     mut out: Tensor<(N, O), E, Cpu>,
     residual: Option<GradSlot<E>>,
-    tape: T,
+    (tape, precision): (T, Precision),
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
@@ -72,12 +74,12 @@ where
     same("linear", "columns of the weight", i, i2.size())?;
     // retaped first: a strided weight is copied, and the copy has to be on the tape
     let (w, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
-    big(data_mut(&mut out), o, residual.is_some(), View::new(data(&x), n, i), View::new(data(&w), o, i).t());
+    big(data_mut(&mut out), o, residual.is_some(), View::new(data(&x), n, i), View::new(data(&w), o, i).t(), precision);
     let (gx, gw) = (GradSlot::of(&x), GradSlot::of(&w));
     Ok(record(out, tape.merge(wt), move |go, grads| {
         let g = View::new(go, n, o);
-        big(gx.get(grads)?, i, true, g, View::new(data(&w), o, i));
-        big(gw.get(grads)?, i, true, g.t(), View::new(data(&x), n, i));
+        big(gx.get(grads)?, i, true, g, View::new(data(&w), o, i), precision);
+        big(gw.get(grads)?, i, true, g.t(), View::new(data(&x), n, i), precision);
         if let Some(slot) = residual {
             add_into(slot.get(grads)?, go);
         }

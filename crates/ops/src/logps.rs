@@ -1,6 +1,6 @@
 //! Token log-probabilities without logits in memory.
 use crate::error::{OpsError, below, same};
-use crate::mm::{View, big};
+use crate::mm::{Precision, View, big};
 use crate::par::split_rows;
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, record};
@@ -57,6 +57,7 @@ pub fn linear_logps<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
     hidden: Tensor<(N, D), E, Cpu, T>,
     weight: &Tensor<(V, D), E, Cpu>,
     targets: &[usize],
+    precision: Precision,
 ) -> Result<Tensor<(N,), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
@@ -67,7 +68,8 @@ where
     below("linear_logps", targets, weight.shape().0.size(), Some(Logps::IGNORED))?;
     let (hidden, tape) = hidden.try_contiguous()?.split_tape();
     let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
-    let head = Head { targets: targets.to_vec(), width: hidden.shape().1.size(), vocab: weight.shape().0.size() };
+    let (width, vocab) = (hidden.shape().1.size(), weight.shape().0.size());
+    let head = Head { targets: targets.to_vec(), width, vocab, precision };
     let (out, lse) = head.forward(data(&hidden), data(&weight));
     let out = hidden.device().try_tensor_from_vec(out, (n,))?;
     let (gh, gw) = (GradSlot::of(&hidden), GradSlot::of(&weight));
@@ -83,6 +85,7 @@ struct Head {
     targets: Vec<usize>,
     width: usize,
     vocab: usize,
+    precision: Precision,
 }
 
 impl Head {
@@ -106,7 +109,7 @@ impl Head {
         let mut state = vec![(E::neg_infinity(), E::zero()); n];
         let mut out = vec![E::zero(); n];
         for (v0, c, w) in self.chunks(weight) {
-            big(&mut logits, c, false, View::new(hidden, n, self.width), w.t());
+            big(&mut logits, c, false, View::new(hidden, n, self.width), w.t(), self.precision);
             let logits = &logits;
             split_rows((&mut state, 1), (&mut out, 1), 16, |first, state, out| {
                 for (i, ((max, sum), out)) in state.iter_mut().zip(out).enumerate() {
@@ -130,15 +133,15 @@ impl Head {
         let mut logits: Vec<E> = self.scratch();
         let h = View::new(hidden, n, d);
         for (v0, c, w) in self.chunks(weight) {
-            big(&mut logits, c, false, h, w.t());
+            big(&mut logits, c, false, h, w.t(), self.precision);
             split_rows((&mut logits[..n * c], c), (&mut [(); 0], 0), 16, |first, part, _| {
                 for (i, row) in part.chunks_exact_mut(c).enumerate() {
                     self.pull_row(row, first + i, v0, go, lse);
                 }
             });
             let g = View::new(&logits, n, c);
-            big(dh, d, true, g, w);
-            big(&mut dw[v0 * d..(v0 + c) * d], d, true, g.t(), h);
+            big(dh, d, true, g, w, self.precision);
+            big(&mut dw[v0 * d..(v0 + c) * d], d, true, g.t(), h, self.precision);
         }
     }
 

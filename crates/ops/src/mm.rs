@@ -5,9 +5,26 @@ pub(crate) use gemm::Parallelism;
 /// Below this many multiply-adds a product stays on its thread: forking costs more than it saves.
 const FORK: usize = 8_000_000;
 
+/// How the elements of a product's operands are taken. Sums are in the tensors' own type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// as they are
+    #[default]
+    Full,
+    /// rounded to bf16 (8 bits of precision): f32 tensors, on processors that multiply bf16 numbers; elsewhere as `Full`
+    Bf16,
+}
+
+impl Precision {
+    /// Whether this processor multiplies bf16 numbers, so that [`Precision::Bf16`] differs from [`Precision::Full`].
+    pub fn has_bf16() -> bool {
+        crate::bf16::available()
+    }
+}
+
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a, E> {
+pub struct View<'a, E> {
     d: &'a [E],
     rows: usize,
     cols: usize,
@@ -26,6 +43,42 @@ impl<'a, E> View<'a, E> {
         let v = View { d, rows, cols, row_stride, col_stride: 1 };
         assert!(rows == 0 || cols == 0 || (rows - 1) * row_stride + cols <= d.len(), "matrix view outside its slice");
         v
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Whether the elements of a row lie side by side; if not, those of a column do, or neither.
+    pub(crate) fn row_major(&self) -> bool {
+        self.col_stride == 1
+    }
+
+    /// Whether rows or columns are contiguous.
+    pub(crate) fn has_unit_stride(&self) -> bool {
+        self.row_stride == 1 || self.col_stride == 1
+    }
+
+    /// Row `i` of a view whose rows are contiguous.
+    pub(crate) fn row(&self, i: usize) -> &'a [E] {
+        assert!(self.col_stride == 1 && i < self.rows, "no such contiguous row");
+        &self.d[i * self.row_stride..][..self.cols]
+    }
+
+    /// Column `j` of a view whose columns are contiguous.
+    pub(crate) fn column(&self, j: usize) -> &'a [E] {
+        assert!(self.row_stride == 1 && j < self.cols, "no such contiguous column");
+        &self.d[j * self.col_stride..][..self.rows]
+    }
+
+    /// At most `n` rows from row `i` on.
+    pub(crate) fn rows_from(&self, i: usize, n: usize) -> Self {
+        let rows = n.min(self.rows - i);
+        View { d: &self.d[(i * self.row_stride).min(self.d.len())..], rows, ..*self }
     }
 
     /// Transposed.
@@ -79,7 +132,10 @@ pub(crate) unsafe fn mm_raw<E: Scalar>(c: *mut E, stride: usize, acc: bool, a: V
 }
 
 /// [`mm`] over all threads when it is large enough.
-pub(crate) fn big<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>) {
+pub(crate) fn big<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>, precision: Precision) {
+    if precision == Precision::Bf16 && E::bf16_product(c, stride, acc, a, b) {
+        return;
+    }
     let threads = rayon::current_num_threads();
     let par = if threads < 2 || a.rows * a.cols * b.cols < FORK { Parallelism::None } else { Parallelism::Rayon(threads) };
     mm(c, stride, acc, a, b, par);

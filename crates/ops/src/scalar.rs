@@ -1,4 +1,5 @@
 //! The float types that the operations run on.
+use crate::mm::View;
 use dfdx::dtypes::{Dtype, NotMixedPrecision};
 use num_traits::{Float, NumCast};
 
@@ -6,6 +7,12 @@ use num_traits::{Float, NumCast};
 pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
     /// `e^self`: 0 at -inf, +inf at +inf, NaN kept. f32: relative error at most 1e-7.
     fn vexp(self) -> Self;
+
+    /// `c (+)= a b` by the processor's bf16 products; false, and nothing done, where it or this type has none.
+    #[doc(hidden)]
+    fn bf16_product(_c: &mut [Self], _stride: usize, _acc: bool, _a: View<Self>, _b: View<Self>) -> bool {
+        false
+    }
 
     /// The constant `x` in this type.
     #[inline(always)]
@@ -40,6 +47,10 @@ impl Scalar for f32 {
         let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
         let y = if self < LOW { 0.0 } else { mantissa * power };
         if self > HIGH { f32::INFINITY } else { y }
+    }
+
+    fn bf16_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
+        crate::bf16::product(c, stride, acc, a, b)
     }
 }
 

@@ -11,15 +11,17 @@ fn vector(x: &common::Matrix) -> Tensor<(usize,), f64, Cpu> {
 
 #[test]
 fn linear_with_and_without_residual() {
-    check(&[(3, 5), (4, 5)], 1, |x| weigh(linear(x[0].leaky_trace(), &x[1]).unwrap()));
-    check(&[(3, 5), (4, 5), (3, 4)], 2, |x| weigh(linear_add(x[0].leaky_trace(), &x[1], x[2].retaped()).unwrap()));
+    check(&[(3, 5), (4, 5)], 1, |x| weigh(linear(x[0].leaky_trace(), &x[1], Precision::Full).unwrap()));
+    check(&[(3, 5), (4, 5), (3, 4)], 2, |x| {
+        weigh(linear_add(x[0].leaky_trace(), &x[1], x[2].retaped(), Precision::Full).unwrap())
+    });
 }
 
 #[test]
 fn a_strided_weight_keeps_its_gradient() {
     check(&[(3, 5), (5, 4)], 3, |x| {
         let w: common::Matrix = x[1].clone().permute::<_, Axes2<1, 0>>();
-        weigh(linear(x[0].leaky_trace(), &w).unwrap())
+        weigh(linear(x[0].leaky_trace(), &w, Precision::Full).unwrap())
     });
 }
 
@@ -66,7 +68,7 @@ fn rope_turns_back_in_the_backward_pass() {
 fn token_logps_with_an_ignored_row() {
     for vocab in [1, 5] {
         check(&[(4, 3), (vocab, 3)], 10, |x| {
-            weigh(linear_logps(x[0].leaky_trace(), &x[1], &[0, vocab - 1, Logps::IGNORED, 0]).unwrap())
+            weigh(linear_logps(x[0].leaky_trace(), &x[1], &[0, vocab - 1, Logps::IGNORED, 0], Precision::Full).unwrap())
         });
     }
 }

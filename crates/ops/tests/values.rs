@@ -18,7 +18,7 @@ fn logps_over_several_chunks_equal_log_softmax() {
     let dev = Cpu::default();
     let (h, w) = (matrix(&dev, 1, 13, 8), matrix(&dev, 2, 4500, 8));
     let targets: Vec<usize> = (0..13).map(|i| i * 374).collect();
-    let fused = linear_logps(h.leaky_trace(), &w, &targets).unwrap();
+    let fused = linear_logps(h.leaky_trace(), &w, &targets, Precision::Full).unwrap();
     let logits = h.leaky_trace().matmul(w.retaped::<OwnedTape<f64, Cpu>>().permute::<_, Axes2<1, 0>>());
     let plain = logits.log_softmax::<Axis<1>>().select(dev.tensor_from_vec(targets, (13,)));
     close(&fused.as_vec(), &plain.as_vec(), 1e-12);
@@ -32,18 +32,18 @@ fn logps_survive_huge_logits() {
     let dev = Cpu::default();
     let h: Tensor<(usize, usize), f32, _> = dev.tensor_from_vec(vec![1e4], (1, 1));
     let w: Tensor<(usize, usize), f32, _> = dev.tensor_from_vec(vec![1.0, -1.0, 0.5], (3, 1));
-    let logps = linear_logps(h.clone(), &w, &[0]).unwrap().as_vec();
+    let logps = linear_logps(h.clone(), &w, &[0], Precision::Full).unwrap().as_vec();
     assert_eq!(logps, [0.0]);
-    assert_eq!(linear_logps(h, &w, &[1]).unwrap().as_vec(), [-2e4]);
+    assert_eq!(linear_logps(h, &w, &[1], Precision::Full).unwrap().as_vec(), [-2e4]);
 }
 
 #[test]
 fn gradients_accumulate_over_two_passes() {
     let dev = Cpu::default();
     let (x, w) = (matrix(&dev, 1, 3, 4), matrix(&dev, 2, 2, 4));
-    let once = linear(x.leaky_trace(), &w).unwrap().sum().backward();
+    let once = linear(x.leaky_trace(), &w, Precision::Full).unwrap().sum().backward();
     let single = once.get(&w).as_vec();
-    let twice = linear(x.trace(once), &w).unwrap().sum().backward();
+    let twice = linear(x.trace(once), &w, Precision::Full).unwrap().sum().backward();
     close(&twice.get(&w).as_vec(), &single.iter().map(|g| 2.0 * g).collect::<Vec<_>>(), 1e-14);
 }
 
@@ -51,7 +51,10 @@ fn gradients_accumulate_over_two_passes() {
 fn without_a_tape_the_values_are_the_same() {
     let dev = Cpu::default();
     let (x, w) = (matrix(&dev, 1, 3, 4), matrix(&dev, 2, 2, 4));
-    assert_eq!(linear(x.clone(), &w).unwrap().as_vec(), linear(x.leaky_trace(), &w).unwrap().as_vec());
+    assert_eq!(
+        linear(x.clone(), &w, Precision::Full).unwrap().as_vec(),
+        linear(x.leaky_trace(), &w, Precision::Full).unwrap().as_vec()
+    );
 }
 
 #[test]
@@ -123,10 +126,13 @@ fn wrong_sizes_and_indices_are_errors_that_name_them() {
     let dev = Cpu::default();
     let x = matrix(&dev, 1, 3, 4);
     let text = |e: OpsError| e.to_string();
-    assert!(text(linear(x.clone(), &matrix(&dev, 2, 2, 5)).unwrap_err()).contains("columns of the weight is 5, expected 4"));
+    assert!(
+        text(linear(x.clone(), &matrix(&dev, 2, 2, 5), Precision::Full).unwrap_err())
+            .contains("columns of the weight is 5, expected 4")
+    );
     assert!(text(embed(&x, &[0, 3], NoneTape).unwrap_err()).contains("index 3 at position 1 is not below 3"));
-    assert!(text(linear_logps(x.clone(), &x, &[0, 0, 9]).unwrap_err()).contains("index 9"));
-    assert!(text(linear_logps(x.clone(), &x, &[0]).unwrap_err()).contains("number of targets"));
+    assert!(text(linear_logps(x.clone(), &x, &[0, 0, 9], Precision::Full).unwrap_err()).contains("index 9"));
+    assert!(text(linear_logps(x.clone(), &x, &[0], Precision::Full).unwrap_err()).contains("number of targets"));
     let table = RopeTable::new(&[1.0], 2);
     assert!(text(rope(x, &table, &[0, 1, 2]).unwrap_err()).contains("index 2"));
 }

@@ -11,6 +11,7 @@ use dfdx::prelude::*;
 use serde_json::Map;
 use std::path::Path;
 use tropism_data::order::Order;
+use tropism_data::tokens::TokenPair;
 use tropism_lm::{Decoder, Dims};
 use tropism_ops::{AdamW, Scalar};
 
@@ -48,18 +49,7 @@ where
         reference: Option<&Decoder<M, E>>,
         seed: u64,
     ) -> Result<Self, TrainError> {
-        stage.check()?;
-        let refuse = |problem: String| TrainError::Config { stage: stage.name.clone(), key: "objective", problem };
-        let name = stage.objective.name();
-        if rows.is_empty() {
-            return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
-        }
-        if stage.objective.is_pairwise() != matches!(rows, Rows::Pairs(_)) {
-            return Err(refuse(format!("{name} was given the wrong kind of rows")));
-        }
-        if stage.objective.needs_reference() != reference.is_some() {
-            return Err(refuse(format!("{name} and the reference do not go together")));
-        }
+        check(stage, rows, reference.is_some())?;
         let reference = match (reference, rows) {
             (Some(model), Rows::Pairs(pairs)) => {
                 let scores = score_pairs(model, pairs, stage.micro_batch_tokens)?;
@@ -70,6 +60,34 @@ where
         let dev = policy.embed.device().clone();
         let order = Order::new(rows.len(), seed, true)?;
         Ok(Self::assemble(stage, rows, policy, reference, order, dev))
+    }
+
+    /// Starts a stage whose reference is scored step by step, by [`StageRun::score_ahead`]: for a reference that moves, or
+    /// rows that are seen once.
+    ///
+    /// # Errors
+    /// As [`StageRun::new`], for an objective with a reference.
+    pub fn unscored(stage: &'a Stage, rows: &'a Rows, policy: Decoder<M, E>, seed: u64) -> Result<Self, TrainError> {
+        check(stage, rows, true)?;
+        let dev = policy.embed.device().clone();
+        let order = Order::new(rows.len(), seed, true)?;
+        // a row that is learnt from without a score is an error that names the row
+        let none = vec![[f64::NAN; 2]; rows.len()];
+        Ok(Self::assemble(stage, rows, policy, Some(none), order, dev))
+    }
+
+    /// Scores the rows of the next step under `reference`.
+    ///
+    /// # Errors
+    /// Rows that the model cannot score.
+    pub fn score_ahead(&mut self, reference: &Decoder<M, E>) -> Result<(), TrainError> {
+        let (Some(all), Rows::Pairs(pairs)) = (&mut self.reference, self.rows) else { return Ok(()) };
+        let next = self.order.clone().batch(self.stage.batch_size);
+        let picked: Vec<TokenPair> = next.iter().map(|&r| pairs[r].clone()).collect();
+        for (row, s) in next.into_iter().zip(score_pairs(reference, &picked, self.stage.micro_batch_tokens)?) {
+            all[row] = [s.chosen.logps, s.rejected.logps];
+        }
+        Ok(())
     }
 
     pub(crate) fn assemble(
@@ -190,4 +208,21 @@ where
         progress.finish();
         Ok(())
     }
+}
+
+/// Whether stage, rows and reference go together.
+fn check(stage: &Stage, rows: &Rows, reference: bool) -> Result<(), TrainError> {
+    stage.check()?;
+    let refuse = |problem: String| TrainError::Config { stage: stage.name.clone(), key: "objective", problem };
+    let name = stage.objective.name();
+    if rows.is_empty() {
+        return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
+    }
+    if stage.objective.is_pairwise() != matches!(rows, Rows::Pairs(_)) {
+        return Err(refuse(format!("{name} was given the wrong kind of rows")));
+    }
+    if stage.objective.needs_reference() != reference {
+        return Err(refuse(format!("{name} and the reference do not go together")));
+    }
+    Ok(())
 }

@@ -1,0 +1,140 @@
+//! The product by AVX-512's `vdpbf16ps`: 16 columns and two inner elements per instruction.
+use super::{PANEL, pack};
+use crate::mm::View;
+use crate::par::{Ptr, split};
+use std::arch::x86_64::*;
+use std::cell::RefCell;
+
+/// Rows of the destination that one run of the kernel computes; half a panel.
+const ROWS: usize = 8;
+/// Column panels that one run of the kernel computes.
+const COLUMNS: usize = 3;
+/// Pairs of inner elements per pass: what a run reads of `b` stays in the second-level cache.
+const DEPTH: usize = 512;
+
+thread_local! {
+    /// Packed operands, kept from product to product.
+    static PACKED: RefCell<(Vec<u32>, Vec<u32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+}
+
+/// See [`super::product`]; the caller has checked the processor.
+pub(super) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) {
+    let (m, n) = (a.rows(), b.cols());
+    assert_eq!(a.cols(), b.rows(), "inner sizes of a product");
+    assert!(m == 0 || n == 0 || (m - 1) * stride + n <= c.len(), "product outside its slice");
+    // taken out, not borrowed: a thread that waits for its helpers may be given another product meanwhile
+    let (mut left, mut right) = PACKED.take();
+    let b = b.t();
+    for (buffer, v) in [(&mut left, &a), (&mut right, &b)] {
+        if buffer.len() < pack::size(v) {
+            buffer.resize(pack::size(v), 0);
+        }
+    }
+    let (pa, pb) = (pack::pack(a, &mut left), pack::pack(b, &mut right));
+    let whole = Whole { a: pa.data, b: pb.data, pairs: pa.pairs, m, n, c: Ptr::of(c), stride };
+    let (bands, groups) = (m.div_ceil(ROWS), n.div_ceil(COLUMNS * PANEL));
+    for k in (0..whole.pairs.max(1)).step_by(DEPTH) {
+        let depth = k..(k + DEPTH).min(whole.pairs);
+        let add = acc || k > 0;
+        // the longer side is shared out
+        if groups >= bands / 6 {
+            split(groups, 1, |first, end| whole.block(0..bands, first..end, depth.clone(), add));
+        } else {
+            split(bands, 1, |first, end| whole.block(first..end, 0..groups, depth.clone(), add));
+        }
+    }
+    PACKED.set((left, right));
+}
+
+struct Whole<'a> {
+    a: &'a [u32],
+    b: &'a [u32],
+    pairs: usize,
+    m: usize,
+    n: usize,
+    c: Ptr<f32>,
+    stride: usize,
+}
+
+/// A rectangle of the destination: where it starts, and its rows and columns.
+struct Target {
+    c: *mut f32,
+    stride: usize,
+    rows: usize,
+    cols: usize,
+    add: bool,
+}
+
+impl Whole<'_> {
+    /// Bands of 8 rows times groups of 3 panels of columns, over `depth` pairs of the inner axis.
+    fn block(
+        &self,
+        bands: std::ops::Range<usize>,
+        groups: std::ops::Range<usize>,
+        depth: std::ops::Range<usize>,
+        add: bool,
+    ) {
+        for group in groups {
+            for band in bands.clone() {
+                let (row, col) = (band * ROWS, group * COLUMNS * PANEL);
+                // SAFETY: row and column lie inside the destination, whose size `product` checked
+                let c = unsafe { self.c.at(row * self.stride + col) };
+                let (rows, cols) = (ROWS.min(self.m - row), (self.n - col).min(COLUMNS * PANEL));
+                let to = Target { c, stride: self.stride, rows, cols, add };
+                let a = (row / PANEL * self.pairs + depth.start) * PANEL + row % PANEL;
+                let b = |panel: usize| (panel * self.pairs + depth.start) * PANEL;
+                let first = col / PANEL;
+                // SAFETY: tasks have disjoint rectangles; panels are whole, so a and b hold what the kernel reads
+                unsafe {
+                    let (pa, pb) = (self.a.as_ptr().add(a), self.b.as_ptr().add(b(first)));
+                    match cols.div_ceil(PANEL) {
+                        3 => kernel::<3>(pa, pb, self.pairs * PANEL, depth.len(), &to),
+                        2 => kernel::<2>(pa, pb, self.pairs * PANEL, depth.len(), &to),
+                        _ => kernel::<1>(pa, pb, self.pairs * PANEL, depth.len(), &to),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// 8 rows times `N` panels of columns.
+///
+/// # Safety
+/// `a` and each of the N panels, `step` numbers apart from `b` on, must hold `depth` lines of 16 pairs; `to` must be a
+/// rectangle that is valid for writing and that nobody else touches.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+unsafe fn kernel<const N: usize>(a: *const u32, b: *const u32, step: usize, depth: usize, to: &Target) {
+    let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
+    for k in 0..depth {
+        // SAFETY: line k is below depth
+        unsafe {
+            let right: [__m512bh; N] =
+                std::array::from_fn(|j| pairs(_mm512_loadu_si512(b.add(j * step + k * PANEL).cast())));
+            for (i, row) in sums.iter_mut().enumerate() {
+                let left = pairs(_mm512_set1_epi32(*a.add(k * PANEL + i) as i32));
+                for (sum, &right) in row.iter_mut().zip(&right) {
+                    *sum = _mm512_dpbf16_ps(*sum, left, right);
+                }
+            }
+        }
+    }
+    for (i, row) in sums.iter().enumerate().take(to.rows) {
+        for (j, &sum) in row.iter().enumerate() {
+            let live = to.cols - j * PANEL;
+            let mask = if live >= PANEL { u16::MAX } else { (1 << live) - 1 };
+            // SAFETY: the mask keeps to the rectangle's columns
+            unsafe {
+                let p = to.c.wrapping_add(i * to.stride + j * PANEL);
+                let old = if to.add { _mm512_maskz_loadu_ps(mask, p) } else { _mm512_setzero_ps() };
+                _mm512_mask_storeu_ps(p, mask, _mm512_add_ps(old, sum));
+            }
+        }
+    }
+}
+
+/// The same bits as pairs of bf16.
+fn pairs(v: __m512i) -> __m512bh {
+    // SAFETY: both are 64 bytes without a niche
+    unsafe { std::mem::transmute(v) }
+}

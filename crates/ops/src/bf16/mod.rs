@@ -1,0 +1,103 @@
+//! Products of matrices whose elements are rounded to bf16, with sums in f32.
+//!
+//! Operands stay f32 in memory. They are rounded while they are packed into panels of 16 rows (or columns), in which the
+//! two neighbours along the inner axis that one multiply-add instruction takes lie side by side; so transposed operands
+//! cost nothing extra.
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod pack;
+
+use crate::mm::View;
+
+/// Rows or columns of a panel.
+#[cfg(target_arch = "x86_64")]
+const PANEL: usize = 16;
+
+/// Whether this processor multiplies bf16 numbers in hardware.
+pub(crate) fn available() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::is_x86_feature_detected as has;
+        has!("avx512bf16") && has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// `c (+)= a b` with `a` and `b` rounded to bf16; false, and nothing done, where the processor has no bf16 products.
+pub(crate) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
+    if !available() || !a.has_unit_stride() || !b.has_unit_stride() {
+        return false;
+    }
+    #[cfg(target_arch = "x86_64")]
+    avx512::product(c, stride, acc, a, b);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// To the nearest bf16, ties to even.
+    fn rounded(x: f32) -> f64 {
+        let bits = x.to_bits();
+        f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000).into()
+    }
+
+    fn numbers(n: usize, seed: u64) -> Vec<f32> {
+        let mut s = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut next = || {
+            s ^= s << 13;
+            s ^= s >> 7;
+            s ^= s << 17;
+            (s >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    /// A matrix as it is, or as the transpose of its transpose in memory.
+    fn view(d: &[f32], rows: usize, cols: usize, turned: bool) -> View<'_, f32> {
+        if turned { View::new(d, cols, rows).t() } else { View::new(d, rows, cols) }
+    }
+
+    fn check(m: usize, k: usize, n: usize, turned: (bool, bool), acc: bool) -> Result<(), TestCaseError> {
+        let (a, b, before) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * (n + 3), 3));
+        let mut c = before.clone();
+        let (va, vb) = (view(&a, m, k, turned.0), view(&b, k, n, turned.1));
+        prop_assert!(product(&mut c, n + 3, acc, va, vb));
+        for i in 0..m {
+            for j in 0..n + 3 {
+                let (found, old) = (f64::from(c[i * (n + 3) + j]), f64::from(before[i * (n + 3) + j]));
+                let at = |t: bool, r: usize, c: usize, rows: usize, cols: usize| if t { c * rows + r } else { r * cols + c };
+                let term = |l: usize| rounded(a[at(turned.0, i, l, m, k)]) * rounded(b[at(turned.1, l, j, k, n)]);
+                // beyond the product's columns nothing may change
+                let want = if j < n { (0..k).map(term).sum::<f64>() + if acc { old } else { 0.0 } } else { old };
+                prop_assert!((found - want).abs() < 1e-6 * (k as f64 + 1.0), "{m}x{k}x{n} at {i},{j}: {found} {want}");
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn products_equal_those_of_rounded_numbers(m in 1usize..40, k in 1usize..70, n in 1usize..100,
+                turned in any::<(bool, bool)>(), acc in any::<bool>()) {
+            if available() {
+                check(m, k, n, turned, acc)?;
+            }
+        }
+    }
+
+    #[test]
+    fn products_deeper_than_a_pass_and_split_both_ways() {
+        if !available() {
+            println!("skipped: this processor has no bf16 products");
+            return;
+        }
+        for (m, n) in [(200, 20), (20, 500), (8, 8)] {
+            check(m, 1100, n, (false, true), true).unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! f32 matrices to panels of bf16 pairs.
+use super::PANEL;
+use crate::mm::View;
+use crate::par::{Ptr, split};
+use std::arch::x86_64::*;
+
+/// A packed matrix of `rows` rows (in panels of 16, the last filled up with zeros) and `pairs` pairs of inner elements:
+/// `data[(panel * pairs + pair) * 16 + row]` holds elements `2 pair` (low half) and `2 pair + 1` (high half) of a row.
+pub(super) struct Panels<'a> {
+    pub(super) data: &'a [u32],
+    pub(super) pairs: usize,
+}
+
+/// Numbers that `v` needs when packed.
+pub(super) fn size(v: &View<f32>) -> usize {
+    v.rows().div_ceil(PANEL) * PANEL * pairs(v)
+}
+
+/// Pairs along the inner axis, an even number of them so that kernels may take two at a time.
+fn pairs(v: &View<f32>) -> usize {
+    v.cols().div_ceil(4) * 2
+}
+
+/// Packs the rows of `v` into `out`, over all threads. Needs avx512bf16 and companions.
+pub(super) fn pack<'a>(v: View<f32>, out: &'a mut [u32]) -> Panels<'a> {
+    let (panels, pairs) = (v.rows().div_ceil(PANEL), pairs(&v));
+    assert!(out.len() >= panels * PANEL * pairs, "room for packed panels");
+    let to = Ptr::of(out);
+    let least = (1 << 15) / (PANEL * pairs).max(1) + 1;
+    split(panels, least, |first, end| {
+        for panel in first..end {
+            // SAFETY: each panel belongs to one task and lies inside `out`, checked above
+            let part = unsafe { to.range(panel * PANEL * pairs, PANEL * pairs) };
+            let rows = v.rows_from(panel * PANEL, PANEL);
+            // SAFETY: the caller of this module has found the processor's features
+            unsafe { if rows.row_major() { along(rows, part) } else { across(rows, part) } }
+        }
+    });
+    Panels { data: out, pairs }
+}
+
+/// A panel whose rows are contiguous: 16 x 32 elements are rounded row by row and transposed in registers.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+fn along(v: View<f32>, out: &mut [u32]) {
+    let (rows, cols) = (v.rows(), v.cols());
+    for (block, out) in out.chunks_mut(16 * PANEL).enumerate() {
+        let k = block * 32;
+        let (low, high) = (mask(cols.saturating_sub(k)), mask(cols.saturating_sub(k + 16)));
+        let mut tile = [_mm512_setzero_si512(); 16];
+        for (i, line) in tile.iter_mut().enumerate().take(rows) {
+            let row = v.row(i);
+            // SAFETY: masked-out elements are not read; the others lie inside the row
+            unsafe {
+                let p = row.as_ptr().wrapping_add(k);
+                let a = _mm512_maskz_loadu_ps(low, p);
+                let b = _mm512_maskz_loadu_ps(high, p.wrapping_add(16));
+                *line = bits(_mm512_cvtne2ps_pbh(b, a));
+            }
+        }
+        for (line, to) in transpose(tile).into_iter().zip(out.chunks_exact_mut(PANEL)) {
+            // SAFETY: `to` holds 16 numbers
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), line) };
+        }
+    }
+}
+
+/// A panel whose inner neighbours lie a stride apart, its rows side by side: two lines at a time are interleaved.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+fn across(v: View<f32>, out: &mut [u32]) {
+    let (rows, cols) = (mask(v.rows()), v.cols());
+    // low halves of both inputs alternate
+    let order: [u16; 32] = std::array::from_fn(|i| (i / 2 + 16 * (i % 2)) as u16);
+    // SAFETY: `order` holds 32 numbers of 16 bits
+    let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
+    let line = |k: usize| {
+        if k < cols {
+            // SAFETY: masked-out elements are not read; the others lie inside the column
+            unsafe { _mm512_maskz_loadu_ps(rows, v.column(k).as_ptr()) }
+        } else {
+            _mm512_setzero_ps()
+        }
+    };
+    for (pair, to) in out.chunks_exact_mut(PANEL).enumerate() {
+        let both = bits(_mm512_cvtne2ps_pbh(line(2 * pair + 1), line(2 * pair)));
+        // SAFETY: `to` holds 16 numbers
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, both)) };
+    }
+}
+
+/// The first `n` of 16 lanes.
+fn mask(n: usize) -> u16 {
+    if n >= 16 { u16::MAX } else { (1 << n) - 1 }
+}
+
+/// The same bits as whole numbers.
+fn bits(v: __m512bh) -> __m512i {
+    // SAFETY: both are 64 bytes without a niche
+    unsafe { std::mem::transmute(v) }
+}
+
+/// Transposes 16 x 16 numbers of 32 bits.
+#[target_feature(enable = "avx512f")]
+fn transpose(r: [__m512i; 16]) -> [__m512i; 16] {
+    let (mut a, mut b) = (r, r);
+    for i in 0..8 {
+        a[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for i in 0..4 {
+        b[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+        b[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+        b[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+    }
+    // b holds columns of 4 x 4 blocks; two rounds of 128-bit shuffles put the blocks in place
+    for j in 0..4 {
+        a[j] = _mm512_shuffle_i32x4::<0x88>(b[j], b[4 + j]);
+        a[4 + j] = _mm512_shuffle_i32x4::<0xdd>(b[j], b[4 + j]);
+        a[8 + j] = _mm512_shuffle_i32x4::<0x88>(b[8 + j], b[12 + j]);
+        a[12 + j] = _mm512_shuffle_i32x4::<0xdd>(b[8 + j], b[12 + j]);
+    }
+    for j in 0..4 {
+        b[j] = _mm512_shuffle_i32x4::<0x88>(a[j], a[8 + j]);
+        b[8 + j] = _mm512_shuffle_i32x4::<0xdd>(a[j], a[8 + j]);
+        b[4 + j] = _mm512_shuffle_i32x4::<0x88>(a[4 + j], a[12 + j]);
+        b[12 + j] = _mm512_shuffle_i32x4::<0xdd>(a[4 + j], a[12 + j]);
+    }
+    b
+}

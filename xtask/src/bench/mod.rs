@@ -1,0 +1,43 @@
+//! `cargo xtask bench`: speed and memory, one JSON line per run.
+//!
+//! Absolute figures belong to a machine and an hour; run a peer in turn with the bench and keep the ratio.
+mod dpo;
+mod generate;
+
+use crate::cli::{BenchArgs, BenchCommand};
+use crate::error::XtaskError;
+use serde_json::Value;
+use tropism_lm::{Decoder, Loaded, load};
+
+/// Carries out `cargo xtask bench …`.
+///
+/// # Errors
+/// A model or data file that cannot be used.
+pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
+    let line = match command {
+        BenchCommand::Dpo(args) => on_threads(&args.common, || dpo::run(args))?,
+        BenchCommand::Generate(args) => on_threads(&args.common, || generate::run(args))?,
+    };
+    println!("{line}");
+    Ok(())
+}
+
+fn on_threads(common: &BenchArgs, f: impl FnOnce() -> Result<Value, XtaskError> + Send) -> Result<Value, XtaskError> {
+    tropism_ops::with_threads(common.threads, f).map_err(tropism_lm::LmError::from)?
+}
+
+fn model(common: &BenchArgs) -> Result<Decoder<Loaded, f32>, XtaskError> {
+    Ok(load(&common.model, |c| Ok(Loaded::new(c)))?)
+}
+
+/// Most memory that the process has held so far, in MiB; none where the system does not say.
+fn peak_rss_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? / 1024)
+}
+
+fn rounded(values: impl IntoIterator<Item = f64>, digits: i32) -> Vec<f64> {
+    let unit = 10f64.powi(digits);
+    values.into_iter().map(|v| (v * unit).round() / unit).collect()
+}
