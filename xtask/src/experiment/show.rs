@@ -67,13 +67,18 @@ fn better(name: &str) -> Option<Better> {
     (name == "completions/clipped_ratio").then_some(Better::Lower)
 }
 
-fn rows(result: &StageResult) -> Vec<MetricRow> {
+/// The metrics of stage `i`; a win rate is named with the stage that it was won over.
+fn rows(results: &[StageResult], i: usize) -> Vec<MetricRow> {
+    let shown = |name: &str| match (name, i.checked_sub(1)) {
+        ("win_rate", Some(before)) => format!("{name} over {}", results[before].name),
+        _ => name.to_owned(),
+    };
     // the headline first
     let rank = |n: &str| ["win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9);
-    let mut all: Vec<_> = result.metrics.iter().collect();
+    let mut all: Vec<_> = results[i].metrics.iter().collect();
     all.sort_by_key(|(n, _)| rank(n));
     let row = |(name, e): (&String, &tropism_evaluation::Estimate)| {
-        let row = MetricRow::new(name.clone(), e.value).with_interval(e.low, e.high).with_n(e.n as u64);
+        let row = MetricRow::new(shown(name), e.value).with_interval(e.low, e.high).with_n(e.n as u64);
         match better(name) {
             Some(b) => row.with_better(b),
             None => row,
@@ -153,10 +158,10 @@ pub(super) fn write_report(run: &RunFolder, p: &Prepared, results: &[StageResult
     let path = run.metrics();
     let text = std::fs::read_to_string(&path).map_err(XtaskError::io(&path))?;
     let lines: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-    let stage = |r: &StageResult| StageReport {
+    let stage = |(i, r): (usize, &StageResult)| StageReport {
         name: r.name.clone(),
         method: r.method.clone(),
-        metrics: rows(r),
+        metrics: rows(results, i),
         curves: curves(&lines, &r.name),
     };
     let report = Report {
@@ -164,8 +169,8 @@ pub(super) fn write_report(run: &RunFolder, p: &Prepared, results: &[StageResult
         seed: p.config.seed,
         summary: facts(p, results),
         config_toml: p.config.to_toml()?,
-        stages: results.iter().map(stage).collect(),
-        final_metrics: results.last().map(rows).unwrap_or_default(),
+        stages: results.iter().enumerate().map(stage).collect(),
+        final_metrics: results.len().checked_sub(1).map_or(vec![], |last| rows(results, last)),
         samples: samples(p, results),
         audit: audit(p),
     };
