@@ -70,6 +70,28 @@ pub enum BenchCommand {
     Dpo(BenchDpoArgs),
     /// Sampling from the prompts of a preference file
     Generate(BenchGenerateArgs),
+    /// Each operation of a model's shape, beside the machine's peak
+    Ops(BenchOpsArgs),
+}
+
+/// Arguments of `bench ops`.
+#[derive(Debug, Args)]
+pub struct BenchOpsArgs {
+    /// Sizes of the model whose operations are measured
+    #[arg(long, default_value = "smollm2-135m")]
+    pub shape: Shape,
+    /// Tokens
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub tokens: usize,
+    /// How products are computed
+    #[arg(long, default_value = "f32")]
+    pub dtype: Dtype,
+    /// Threads; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Runs of each operation; the best one counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub repeat: usize,
 }
 
 /// Model, data and machine of a bench.
@@ -81,9 +103,21 @@ pub struct BenchArgs {
     /// Preference file
     #[arg(long, value_name = "FILE")]
     pub pairs: PathBuf,
+    /// How products are computed
+    #[arg(long, default_value = "f32")]
+    pub dtype: Dtype,
     /// Threads; 0 for one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+}
+
+/// Types of the numbers in products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    /// 32-bit floats
+    F32,
+    /// operands rounded to bf16, sums in f32
+    Bf16,
 }
 
 /// Arguments of `bench dpo`.

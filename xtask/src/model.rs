@@ -17,7 +17,7 @@ pub fn command(command: &ModelCommand) -> Result<(), XtaskError> {
 }
 
 /// Sizes of a shape: vocabulary, hidden, feed-forward, layers, heads, key/value heads.
-fn sizes(shape: Shape) -> [usize; 6] {
+pub(crate) fn sizes(shape: Shape) -> [usize; 6] {
     match shape {
         Shape::Smollm2_135m => [49152, 576, 1536, 30, 9, 3],
         Shape::Smollm2_360m => [49152, 960, 2560, 32, 15, 5],

@@ -36,10 +36,12 @@
 
 mod attention;
 mod bf16;
+mod checkpoint;
 mod embed;
 mod error;
 mod linear;
 mod logps;
+mod machine;
 mod memory;
 mod mm;
 mod norms;
@@ -56,10 +58,12 @@ mod swiglu;
 mod tree;
 
 pub use attention::{Cached, Heads, attention, decode_attention};
+pub use checkpoint::{Part, checkpoint};
 pub use embed::{embed, rows};
 pub use error::OpsError;
 pub use linear::{linear, linear_add};
 pub use logps::{Logps, linear_logps};
+pub use machine::Machine;
 pub use memory::keep_freed_memory;
 pub use mm::Precision;
 pub use norms::{first_non_finite, grad_norm, param_norms};

@@ -1,5 +1,5 @@
 //! Steps of DPO on real pairs.
-use super::{model, peak_rss_mib, rounded};
+use super::{model, name, peak_rss_mib, rounded};
 use crate::cli::BenchDpoArgs;
 use crate::error::XtaskError;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub(super) fn run(args: &BenchDpoArgs) -> Result<Value, XtaskError> {
     let steady = &seconds[1..];
     let mean_step = steady.iter().sum::<f64>() / steady.len().max(1) as f64;
     Ok(json!({
-        "bench": "dpo", "dtype": "f32", "batch": args.batch, "parameters": reference.parameters(),
+        "bench": "dpo", "dtype": name(args.common.dtype), "batch": args.batch, "parameters": reference.parameters(),
         "step_s": rounded(seconds.iter().copied(), 3),
         "pairs_per_s": rounded([args.batch as f64 / mean_step], 3)[0],
         "tokens_per_pair": mean(whole), "computed_tokens_per_pair": mean(computed),

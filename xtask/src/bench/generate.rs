@@ -1,5 +1,5 @@
 //! Sampling at full length.
-use super::{model, peak_rss_mib, rounded};
+use super::{model, name, peak_rss_mib, rounded};
 use crate::cli::BenchGenerateArgs;
 use crate::error::XtaskError;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(super) fn run(args: &BenchGenerateArgs) -> Result<Value, XtaskError> {
     let mut steady = seconds.split_off(1);
     steady.sort_by(f64::total_cmp);
     Ok(json!({
-        "bench": "generate", "dtype": "f32", "batch": args.batch, "new": args.new,
+        "bench": "generate", "dtype": name(args.common.dtype), "batch": args.batch, "new": args.new,
         "prompt_tokens": prompts.iter().map(Vec::len).sum::<usize>(),
         "s": rounded(steady.iter().copied(), 3),
         "new_tokens_per_s": rounded([(args.batch * args.new) as f64 / steady[steady.len() / 2]], 1)[0],

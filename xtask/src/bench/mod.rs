@@ -3,11 +3,13 @@
 //! Absolute figures belong to a machine and an hour; run a peer in turn with the bench and keep the ratio.
 mod dpo;
 mod generate;
+mod ops;
 
-use crate::cli::{BenchArgs, BenchCommand};
+use crate::cli::{BenchArgs, BenchCommand, Dtype};
 use crate::error::XtaskError;
 use serde_json::Value;
 use tropism_lm::{Decoder, Loaded, load};
+use tropism_ops::Precision;
 
 /// Carries out `cargo xtask bench …`.
 ///
@@ -15,19 +17,40 @@ use tropism_lm::{Decoder, Loaded, load};
 /// A model or data file that cannot be used.
 pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
     let line = match command {
-        BenchCommand::Dpo(args) => on_threads(&args.common, || dpo::run(args))?,
-        BenchCommand::Generate(args) => on_threads(&args.common, || generate::run(args))?,
+        BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
+        BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
+        BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,
     };
     println!("{line}");
     Ok(())
 }
 
-fn on_threads(common: &BenchArgs, f: impl FnOnce() -> Result<Value, XtaskError> + Send) -> Result<Value, XtaskError> {
-    tropism_ops::with_threads(common.threads, f).map_err(tropism_lm::LmError::from)?
+fn on_threads(threads: usize, f: impl FnOnce() -> Result<Value, XtaskError> + Send) -> Result<Value, XtaskError> {
+    tropism_ops::with_threads(threads, f).map_err(tropism_lm::LmError::from)?
 }
 
 fn model(common: &BenchArgs) -> Result<Decoder<Loaded, f32>, XtaskError> {
-    Ok(load(&common.model, |c| Ok(Loaded::new(c)))?)
+    let mut model: Decoder<Loaded, f32> = load(&common.model, |c| Ok(Loaded::new(c)))?;
+    model.precision = precision(common.dtype)?;
+    Ok(model)
+}
+
+fn precision(dtype: Dtype) -> Result<Precision, XtaskError> {
+    if dtype == Dtype::F32 {
+        return Ok(Precision::Full);
+    }
+    if Precision::has_bf16() {
+        return Ok(Precision::Bf16);
+    }
+    let problem = "this processor has no bf16 products, so bf16 would measure f32";
+    Err(XtaskError::usage(problem, "take --dtype f32"))
+}
+
+fn name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::F32 => "f32",
+        Dtype::Bf16 => "bf16",
+    }
 }
 
 /// Most memory that the process has held so far, in MiB; none where the system does not say.

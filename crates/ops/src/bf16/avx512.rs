@@ -133,6 +133,22 @@ unsafe fn kernel<const N: usize>(a: *const u32, b: *const u32, step: usize, dept
     }
 }
 
+/// Operations of one round of [`peak`]: 24 instructions of 16 lanes with two multiply-adds.
+pub(super) const PEAK_FLOPS: f64 = 24.0 * 64.0;
+
+/// As many multiply-adds in flight as the kernel has, without its loads.
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub(super) fn peak(rounds: usize) -> f32 {
+    let mut sums = [_mm512_set1_ps(0.5); ROWS * COLUMNS];
+    let (a, b) = (pairs(_mm512_set1_epi32(0x3c00_3c00)), pairs(_mm512_set1_epi32(0x3c01_3c00)));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, a, b);
+        }
+    }
+    sums.into_iter().map(|s| _mm512_reduce_add_ps(s)).sum()
+}
+
 /// The same bits as pairs of bf16.
 fn pairs(v: __m512i) -> __m512bh {
     // SAFETY: both are 64 bytes without a niche

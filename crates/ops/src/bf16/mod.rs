@@ -25,6 +25,22 @@ pub(crate) fn available() -> bool {
     false
 }
 
+/// Operations of one round of [`peak`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) const PEAK_FLOPS: f64 = avx512::PEAK_FLOPS;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const PEAK_FLOPS: f64 = 0.0;
+
+/// `rounds` rounds of multiply-adds that touch no memory; nothing where [`available`] is false.
+pub(crate) fn peak(rounds: usize) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if available() {
+        // SAFETY: the features were found just now
+        return unsafe { avx512::peak(rounds) };
+    }
+    rounds as f32
+}
+
 /// `c (+)= a b` with `a` and `b` rounded to bf16; false, and nothing done, where the processor has no bf16 products.
 pub(crate) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
     if !available() || !a.has_unit_stride() || !b.has_unit_stride() {
