@@ -1,10 +1,12 @@
 //! `y = x W^T`, with an optional residual that the product starts from.
 use crate::error::{OpsError, same};
+use crate::frozen::Frozen;
 use crate::mm::{Precision, View, big};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
 use crate::simd::add_into;
+use crate::weights::Weights;
 use dfdx::prelude::*;
 
 /// `y = x W^T`.
@@ -81,6 +83,50 @@ where
         big(gx.get(grads)?, i, true, g, View::new(data(&w), o, i), precision);
         big(gw.get(grads)?, i, true, g.t(), View::new(data(&x), n, i), precision);
         if let Some(slot) = residual {
+            add_into(slot.get(grads)?, go);
+        }
+        Ok(())
+    }))
+}
+
+/// `y = x W^T` for frozen weights, onto `residual` where there is one.
+///
+/// # Shapes
+/// x (N, I), weight (O, I), residual (N, O), result (N, O).
+///
+/// # Gradient
+/// To `x` and `residual`.
+///
+/// # Errors
+/// Run-time sizes that disagree.
+pub fn linear_frozen<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, I), E, Cpu, T>,
+    weight: &Frozen<O, I>,
+    residual: Option<Tensor<(N, O), E, Cpu, T>>,
+) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let ((n, i), (o, i2)) = (*x.shape(), weight.shape());
+    same("linear_frozen", "columns of the weight", i.size(), i2.size())?;
+    let mut out = x.device().try_zeros_like(&(n, o))?;
+    let (x, mut tape) = x.try_contiguous()?.split_tape();
+    let mut slot = None;
+    if let Some(residual) = residual {
+        same("linear_frozen", "rows of the residual", n.size(), residual.shape().0.size())?;
+        same("linear_frozen", "columns of the residual", o.size(), residual.shape().1.size())?;
+        let (residual, rt) = residual.try_contiguous()?.split_tape();
+        data_mut(&mut out).copy_from_slice(data(&residual));
+        slot = Some(GradSlot::of(&residual));
+        tape = tape.merge(rt);
+    }
+    let (n, i, o) = (n.size(), i.size(), o.size());
+    let store = weight.store.clone();
+    store.forward(data_mut(&mut out), o, slot.is_some(), View::new(data(&x), n, i), 0..o);
+    let gx = GradSlot::of(&x);
+    Ok(record(out, tape, move |go, grads| {
+        store.backward(gx.get(grads)?, View::new(go, n, o), 0..o);
+        if let Some(slot) = slot {
             add_into(slot.get(grads)?, go);
         }
         Ok(())

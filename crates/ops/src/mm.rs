@@ -81,6 +81,12 @@ impl<'a, E> View<'a, E> {
         View { d: &self.d[(i * self.row_stride).min(self.d.len())..], rows, ..*self }
     }
 
+    /// `n` columns from column `j` on.
+    pub(crate) fn columns(&self, j: usize, n: usize) -> Self {
+        assert!(j + n <= self.cols, "no such columns");
+        View { d: &self.d[(j * self.col_stride).min(self.d.len())..], cols: n, ..*self }
+    }
+
     /// Transposed.
     pub(crate) fn t(self) -> Self {
         View { rows: self.cols, cols: self.rows, row_stride: self.col_stride, col_stride: self.row_stride, ..self }
@@ -134,6 +140,9 @@ pub(crate) unsafe fn mm_raw<E: Scalar>(c: *mut E, stride: usize, acc: bool, a: V
 /// [`mm`] over all threads when it is large enough.
 pub(crate) fn big<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>, precision: Precision) {
     if precision == Precision::Bf16 && E::bf16_product(c, stride, acc, a, b) {
+        return;
+    }
+    if crate::skinny::product(c, stride, acc, a, b) {
         return;
     }
     let threads = rayon::current_num_threads();

@@ -1,5 +1,7 @@
 //! The float types that the operations run on.
+use crate::bf16::Source;
 use crate::mm::View;
+use crate::skinny::{Four, Products, portable};
 use dfdx::dtypes::{Dtype, NotMixedPrecision};
 use num_traits::{Float, NumCast};
 
@@ -12,6 +14,19 @@ pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
     #[doc(hidden)]
     fn bf16_product(_c: &mut [Self], _stride: usize, _acc: bool, _a: View<Self>, _b: View<Self>) -> bool {
         false
+    }
+
+    /// `c (+)= a w^T` for `n` packed rows of `w`; false, and nothing done, where processor or type has no bf16 products.
+    #[doc(hidden)]
+    fn frozen_product(_c: &mut [Self], _stride: usize, _acc: bool, _a: View<Self>, _w: Source, _n: usize) -> bool {
+        false
+    }
+
+    /// All products of 4 rows with 4 rows.
+    #[doc(hidden)]
+    #[inline]
+    fn four_by_four(a: Four<Self>, b: Four<Self>) -> Products<Self> {
+        portable(a, b)
     }
 
     /// The constant `x` in this type.
@@ -47,6 +62,15 @@ impl Scalar for f32 {
         let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
         let y = if self < LOW { 0.0 } else { mantissa * power };
         if self > HIGH { f32::INFINITY } else { y }
+    }
+
+    #[inline]
+    fn four_by_four(a: Four<f32>, b: Four<f32>) -> Products<f32> {
+        crate::skinny::four_by_four(a, b)
+    }
+
+    fn frozen_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, w: Source, n: usize) -> bool {
+        crate::bf16::with_packed(c, stride, acc, a, w, n)
     }
 
     fn bf16_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {

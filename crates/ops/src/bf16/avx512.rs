@@ -1,5 +1,6 @@
 //! The product by AVX-512's `vdpbf16ps`: 16 columns and two inner elements per instruction.
-use super::{PANEL, pack};
+use super::pack::{self, Panels};
+use super::{PANEL, Source};
 use crate::mm::View;
 use crate::par::{Ptr, split};
 use std::arch::x86_64::*;
@@ -12,43 +13,69 @@ const COLUMNS: usize = 3;
 /// Pairs of inner elements per pass: what a run reads of `b` stays in the second-level cache.
 const DEPTH: usize = 512;
 
+/// Least multiply-adds (in pairs) of one thread's share.
+const FORK: usize = 1 << 18;
+
 thread_local! {
     /// Packed operands, kept from product to product.
-    static PACKED: RefCell<(Vec<u32>, Vec<u32>)> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static PACKED: RefCell<[Vec<u32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
 /// See [`super::product`]; the caller has checked the processor.
 pub(super) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) {
-    let (m, n) = (a.rows(), b.cols());
-    assert_eq!(a.cols(), b.rows(), "inner sizes of a product");
-    assert!(m == 0 || n == 0 || (m - 1) * stride + n <= c.len(), "product outside its slice");
-    // taken out, not borrowed: a thread that waits for its helpers may be given another product meanwhile
-    let (mut left, mut right) = PACKED.take();
     let b = b.t();
-    for (buffer, v) in [(&mut left, &a), (&mut right, &b)] {
+    packed(&[&a, &b], |buffers| {
+        let [left, right] = buffers;
+        let (pa, pb) = (pack::pack(a, left), pack::pack(b, right));
+        multiply(c, stride, acc, (pa, a.rows()), (Source::Pairs(pb.data), b.rows()));
+    });
+}
+
+/// As [`product`], with `n` columns of `b` packed before.
+pub(super) fn with_packed(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: Source, n: usize) {
+    packed(&[&a], |[left]| {
+        let pa = pack::pack(a, left);
+        multiply(c, stride, acc, (pa, a.rows()), (b, n));
+    });
+}
+
+/// Lends buffers that are large enough for the packed operands.
+fn packed<const N: usize>(operands: &[&View<f32>; N], f: impl FnOnce([&mut [u32]; N])) {
+    // taken out, not borrowed: a thread that waits for its helpers may be given another product meanwhile
+    let mut buffers = PACKED.take();
+    for (buffer, v) in buffers.iter_mut().zip(operands) {
         if buffer.len() < pack::size(v) {
             buffer.resize(pack::size(v), 0);
         }
     }
-    let (pa, pb) = (pack::pack(a, &mut left), pack::pack(b, &mut right));
-    let whole = Whole { a: pa.data, b: pb.data, pairs: pa.pairs, m, n, c: Ptr::of(c), stride };
+    let mut each = buffers.iter_mut().map(Vec::as_mut_slice);
+    f(std::array::from_fn(|_| each.next().unwrap_or_default()));
+    PACKED.set(buffers);
+}
+
+fn multiply(c: &mut [f32], stride: usize, acc: bool, (a, m): (Panels, usize), (b, n): (Source, usize)) {
+    assert_eq!(b.len(), n.div_ceil(PANEL) * PANEL * a.pairs, "inner sizes of a product");
+    assert!(m == 0 || n == 0 || (m - 1) * stride + n <= c.len(), "product outside its slice");
+    let whole = Whole { a: a.data, b, pairs: a.pairs, m, n, c: Ptr::of(c), stride };
     let (bands, groups) = (m.div_ceil(ROWS), n.div_ceil(COLUMNS * PANEL));
+    // below this share of work a fork costs more than it saves
+    let least = |work: usize| FORK / (work * whole.pairs).max(1) + 1;
     for k in (0..whole.pairs.max(1)).step_by(DEPTH) {
         let depth = k..(k + DEPTH).min(whole.pairs);
         let add = acc || k > 0;
         // the longer side is shared out
         if groups >= bands / 6 {
-            split(groups, 1, |first, end| whole.block(0..bands, first..end, depth.clone(), add));
+            let least = least(m * COLUMNS * PANEL);
+            split(groups, least, |first, end| whole.block(0..bands, first..end, depth.clone(), add));
         } else {
-            split(bands, 1, |first, end| whole.block(first..end, 0..groups, depth.clone(), add));
+            split(bands, least(n * ROWS), |first, end| whole.block(first..end, 0..groups, depth.clone(), add));
         }
     }
-    PACKED.set((left, right));
 }
 
 struct Whole<'a> {
     a: &'a [u32],
-    b: &'a [u32],
+    b: Source<'a>,
     pairs: usize,
     m: usize,
     n: usize,
@@ -74,25 +101,51 @@ impl Whole<'_> {
         depth: std::ops::Range<usize>,
         add: bool,
     ) {
+        let mut decoded = vec![];
         for group in groups {
+            let col = group * COLUMNS * PANEL;
+            let cols = (self.n - col).min(COLUMNS * PANEL);
+            let (lines, step) = self.lines(col / PANEL, cols.div_ceil(PANEL), depth.clone(), &mut decoded);
             for band in bands.clone() {
-                let (row, col) = (band * ROWS, group * COLUMNS * PANEL);
-                // SAFETY: row and column lie inside the destination, whose size `product` checked
+                let row = band * ROWS;
+                // SAFETY: row and column lie inside the destination, whose size `multiply` checked
                 let c = unsafe { self.c.at(row * self.stride + col) };
-                let (rows, cols) = (ROWS.min(self.m - row), (self.n - col).min(COLUMNS * PANEL));
-                let to = Target { c, stride: self.stride, rows, cols, add };
+                let to = Target { c, stride: self.stride, rows: ROWS.min(self.m - row), cols, add };
                 let a = (row / PANEL * self.pairs + depth.start) * PANEL + row % PANEL;
-                let b = |panel: usize| (panel * self.pairs + depth.start) * PANEL;
-                let first = col / PANEL;
                 // SAFETY: tasks have disjoint rectangles; panels are whole, so a and b hold what the kernel reads
                 unsafe {
-                    let (pa, pb) = (self.a.as_ptr().add(a), self.b.as_ptr().add(b(first)));
+                    let (a, b) = (self.a.as_ptr().add(a), lines.as_ptr());
                     match cols.div_ceil(PANEL) {
-                        3 => kernel::<3>(pa, pb, self.pairs * PANEL, depth.len(), &to),
-                        2 => kernel::<2>(pa, pb, self.pairs * PANEL, depth.len(), &to),
-                        _ => kernel::<1>(pa, pb, self.pairs * PANEL, depth.len(), &to),
+                        3 => kernel::<3>(a, b, step, depth.len(), &to),
+                        2 => kernel::<2>(a, b, step, depth.len(), &to),
+                        _ => kernel::<1>(a, b, step, depth.len(), &to),
                     }
                 }
+            }
+        }
+    }
+
+    /// The lines of `n` panels from panel `first` on, and how far apart the panels lie.
+    fn lines<'b>(
+        &'b self,
+        first: usize,
+        n: usize,
+        depth: std::ops::Range<usize>,
+        decoded: &'b mut Vec<u32>,
+    ) -> (&'b [u32], usize) {
+        match self.b {
+            Source::Pairs(all) => (&all[(first * self.pairs + depth.start) * PANEL..], self.pairs * PANEL),
+            Source::Bytes(all, scales) => {
+                let step = depth.len() * PANEL;
+                decoded.resize(n * step, 0);
+                for (i, to) in decoded.chunks_exact_mut(step).enumerate() {
+                    // two pairs to a word of four bytes
+                    let from = (first + i) * self.pairs / 2 * PANEL + depth.start / 2 * PANEL;
+                    let scales = &scales[(first + i) * PANEL..][..PANEL];
+                    // SAFETY: the caller of this module has found the processor's features
+                    unsafe { pack::decode(&all[from..from + step / 2], scales, to) };
+                }
+                (decoded, step)
             }
         }
     }
@@ -137,7 +190,7 @@ unsafe fn kernel<const N: usize>(a: *const u32, b: *const u32, step: usize, dept
 pub(super) const PEAK_FLOPS: f64 = 24.0 * 64.0;
 
 /// As many multiply-adds in flight as the kernel has, without its loads.
-#[target_feature(enable = "avx512f,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub(super) fn peak(rounds: usize) -> f32 {
     let mut sums = [_mm512_set1_ps(0.5); ROWS * COLUMNS];
     let (a, b) = (pairs(_mm512_set1_epi32(0x3c00_3c00)), pairs(_mm512_set1_epi32(0x3c01_3c00)));
@@ -146,7 +199,11 @@ pub(super) fn peak(rounds: usize) -> f32 {
             *sum = _mm512_dpbf16_ps(*sum, a, b);
         }
     }
-    sums.into_iter().map(|s| _mm512_reduce_add_ps(s)).sum()
+    let mut total = _mm512_setzero_ps();
+    for sum in sums {
+        total = _mm512_add_ps(total, sum);
+    }
+    _mm512_reduce_add_ps(total)
 }
 
 /// The same bits as pairs of bf16.

@@ -11,8 +11,35 @@ mod pack;
 use crate::mm::View;
 
 /// Rows or columns of a panel.
-#[cfg(target_arch = "x86_64")]
-const PANEL: usize = 16;
+pub(crate) const PANEL: usize = 16;
+
+/// Packed columns.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// pairs of bf16
+    Pairs(&'a [u32]),
+    /// four neighbours along the inner axis in 8 bits each, and what a row is to be multiplied by
+    Bytes(&'a [u32], &'a [f32]),
+}
+
+impl Source<'_> {
+    /// Pairs of bf16 that it stands for.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Source::Pairs(v) => v.len(),
+            Source::Bytes(v, _) => 2 * v.len(),
+        }
+    }
+}
+
+/// To the nearest bf16, ties to even.
+pub(crate) fn to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    if x.is_nan() {
+        return (bits >> 16) as u16 | 0x40;
+    }
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
+}
 
 /// Whether this processor multiplies bf16 numbers in hardware.
 pub(crate) fn available() -> bool {
@@ -23,6 +50,16 @@ pub(crate) fn available() -> bool {
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// `c (+)= a w^T` for `n` packed rows of `w`; false, and nothing done, where [`available`] is false.
+pub(crate) fn with_packed(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, w: Source, n: usize) -> bool {
+    if !available() || !a.has_unit_stride() {
+        return false;
+    }
+    #[cfg(target_arch = "x86_64")]
+    avx512::with_packed(c, stride, acc, a, w, n);
+    true
 }
 
 /// Operations of one round of [`peak`].
@@ -56,10 +93,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// To the nearest bf16, ties to even.
     fn rounded(x: f32) -> f64 {
-        let bits = x.to_bits();
-        f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000).into()
+        f32::from_bits(u32::from(to_bf16(x)) << 16).into()
+    }
+
+    #[test]
+    fn rounding_to_bf16() {
+        // 1 + 2^-8 lies half-way between 1 and 1 + 2^-7, 1 + 3 2^-8 between two others: both go to the even one
+        for (x, want) in [(1.0, 1.0), (1.0 + 1.0 / 256.0, 1.0), (1.0 + 3.0 / 256.0, 1.015_625), (-2.5, -2.5)] {
+            assert_eq!(rounded(x), want);
+        }
+        assert_eq!(rounded(1.0 + 1.01 / 256.0), 1.007_812_5);
+        assert!(rounded(f32::NAN).is_nan());
+        assert_eq!(rounded(f32::NEG_INFINITY), f64::NEG_INFINITY);
     }
 
     fn numbers(n: usize, seed: u64) -> Vec<f32> {

@@ -68,10 +68,7 @@ fn along(v: View<f32>, out: &mut [u32]) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 fn across(v: View<f32>, out: &mut [u32]) {
     let (rows, cols) = (mask(v.rows()), v.cols());
-    // low halves of both inputs alternate
-    let order: [u16; 32] = std::array::from_fn(|i| (i / 2 + 16 * (i % 2)) as u16);
-    // SAFETY: `order` holds 32 numbers of 16 bits
-    let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
+    let order = interleave();
     let line = |k: usize| {
         if k < cols {
             // SAFETY: masked-out elements are not read; the others lie inside the column
@@ -85,6 +82,35 @@ fn across(v: View<f32>, out: &mut [u32]) {
         // SAFETY: `to` holds 16 numbers
         unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, both)) };
     }
+}
+
+/// A panel of bytes (16 rows, four inner neighbours to a word) to one of pairs of bf16, each row times its scale.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+pub(super) fn decode(bytes: &[u32], scales: &[f32], out: &mut [u32]) {
+    assert!(scales.len() == PANEL && out.len() == 2 * bytes.len() && bytes.len().is_multiple_of(PANEL));
+    let order = interleave();
+    // SAFETY: `scales` holds 16 numbers
+    let scale = unsafe { _mm512_loadu_ps(scales.as_ptr()) };
+    for (from, to) in bytes.chunks_exact(PANEL).zip(out.chunks_exact_mut(2 * PANEL)) {
+        // SAFETY: `from` holds 16 words
+        let words = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
+        let number = |i: __m512i| _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srai_epi32::<24>(i)), scale);
+        let (a, b) = (number(_mm512_slli_epi32::<24>(words)), number(_mm512_slli_epi32::<16>(words)));
+        let (c, d) = (number(_mm512_slli_epi32::<8>(words)), number(words));
+        for (pair, to) in [(a, b), (c, d)].into_iter().zip(to.chunks_exact_mut(PANEL)) {
+            let both = bits(_mm512_cvtne2ps_pbh(pair.1, pair.0));
+            // SAFETY: `to` holds 16 words
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, both)) };
+        }
+    }
+}
+
+/// The order in which the low halves of two inputs alternate.
+#[target_feature(enable = "avx512f")]
+fn interleave() -> __m512i {
+    let order: [u16; 32] = std::array::from_fn(|i| (i / 2 + 16 * (i % 2)) as u16);
+    // SAFETY: `order` holds 32 numbers of 16 bits
+    unsafe { _mm512_loadu_si512(order.as_ptr().cast()) }
 }
 
 /// The first `n` of 16 lanes.

@@ -1,0 +1,91 @@
+//! Frozen weights: what they store, and products with them.
+#![allow(clippy::unwrap_used)]
+mod common;
+use common::{check, random, weigh};
+use dfdx::prelude::*;
+use tropism_ops::*;
+
+const FORMATS: [FrozenFormat; 2] = [FrozenFormat::Bf16, FrozenFormat::Int8];
+
+/// The weights that a frozen matrix stands for: the rows of its product with the unit matrix.
+fn numbers<E: Scalar>(w: &Frozen<usize, usize>) -> Vec<E>
+where
+    Cpu: Device<E>,
+{
+    let ((o, i), dev) = (w.shape(), Cpu::default());
+    let mut unit: Tensor<(usize, usize), E, Cpu> = dev.zeros_like(&(i, i));
+    for k in 0..i {
+        unit[[k, k]] = E::one();
+    }
+    let out = linear_frozen(unit, w, None).unwrap().as_vec();
+    (0..o * i).map(|at| out[at % i * o + at / i]).collect()
+}
+
+fn matrix<E: Scalar>(rows: usize, cols: usize, seed: u64) -> Tensor<(usize, usize), E, Cpu>
+where
+    Cpu: Device<E>,
+{
+    let drawn = random(seed, rows * cols).into_iter().map(E::c).collect();
+    Cpu::default().tensor_from_vec(drawn, (rows, cols))
+}
+
+#[test]
+fn stored_weights_are_within_their_format() {
+    for (o, i) in [(1, 1), (5, 3), (16, 4), (40, 31), (530, 66)] {
+        let w: Tensor<_, f64, _> = matrix(o, i, 1);
+        for format in FORMATS {
+            let stored: Vec<f64> = numbers(&Frozen::new(&w, format));
+            for (row, (a, b)) in w.as_vec().chunks(i).zip(stored.chunks(i)).enumerate() {
+                let largest = a.iter().fold(0f64, |m, v| m.max(v.abs()));
+                for (a, b) in a.iter().zip(b) {
+                    let most = if format == FrozenFormat::Bf16 { a.abs() / 256.0 } else { largest / 253.9 };
+                    assert!((a - b).abs() <= most, "{format:?} {o}x{i} row {row}: {a} is stored as {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn products_are_those_of_the_stored_weights() {
+    for (n, o, i) in [(1, 5, 3), (3, 16, 64), (9, 70, 33), (70, 600, 10)] {
+        let (w, x, r): (Tensor<_, f32, _>, Tensor<_, f32, _>, Tensor<_, f32, _>) =
+            (matrix(o, i, 1), matrix(n, i, 2), matrix(n, o, 3));
+        for format in FORMATS {
+            let frozen = Frozen::new(&w, format);
+            let dense =
+                Cpu::default().tensor_from_vec(numbers::<f64>(&frozen).into_iter().map(|v| v as f32).collect(), (o, i));
+            let want = linear_add(x.clone(), &dense, r.clone(), Precision::Full).unwrap().as_vec();
+            let found = linear_frozen(x.clone(), &frozen, Some(r.clone())).unwrap().as_vec();
+            // processors with bf16 products round x, and 8-bit weights times their scale, to 8 bits of precision
+            let scale = (i as f32).sqrt() * 3.0 / 256.0;
+            for (a, b) in want.iter().zip(found) {
+                assert!((a - b).abs() <= scale + 0.02 * a.abs(), "{format:?} {n}x{o}x{i}: {b}, expected {a}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients() {
+    for format in FORMATS {
+        let w = Frozen::new(&matrix::<f64>(20, 6, 4), format);
+        check(&[(3, 6), (3, 20)], 5, |x| weigh(linear_frozen(x[0].leaky_trace(), &w, Some(x[1].retaped())).unwrap()));
+    }
+}
+
+#[test]
+fn memory_and_errors() {
+    let w: Tensor<_, f32, _> = matrix(32, 64, 1);
+    assert_eq!(Frozen::new(&w, FrozenFormat::Bf16).bytes(), 32 * 64 * 2);
+    assert_eq!(Frozen::new(&w, FrozenFormat::Int8).bytes(), 32 * 64 + 32 * 4);
+    let wrong: Tensor<_, f32, _> = matrix(2, 63, 1);
+    let e = linear_frozen(wrong, &Frozen::new(&w, FrozenFormat::Int8), None).unwrap_err();
+    assert!(e.to_string().contains("columns of the weight is 64, expected 63"), "{e}");
+}
+
+#[test]
+fn a_row_of_zeros_stays_zero() {
+    let w: Tensor<(usize, usize), f64, _> = Cpu::default().zeros_like(&(3, 5));
+    assert!(numbers::<f64>(&Frozen::new(&w, FrozenFormat::Int8)).iter().all(|v| *v == 0.0));
+}
