@@ -2,7 +2,7 @@
 use crate::dims::Dims;
 use crate::error::LmError;
 use dfdx::prelude::*;
-use tropism_ops::{Precision, RopeTable, Scalar, TapeOf, linear, linear_add, rmsnorm, rope, swiglu};
+use tropism_ops::{Activation, Precision, RopeTable, Scalar, TapeOf, gated, linear, linear_add, rmsnorm, rope};
 
 /// Weights of one layer, named as in the checkpoint.
 #[derive(Clone, Debug)]
@@ -69,6 +69,6 @@ where
         let h = rmsnorm(x.with_empty_tape(), &self.post_norm, pass.eps)?;
         let gate = linear(h.with_empty_tape(), &self.gate_proj, pass.precision)?;
         let up = linear(h, &self.up_proj, pass.precision)?;
-        Ok(linear_add(swiglu(gate, up)?, &self.down_proj, x, pass.precision)?)
+        Ok(linear_add(gated(gate, up, Activation::Silu)?, &self.down_proj, x, pass.precision)?)
     }
 }

@@ -6,6 +6,7 @@ use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, record};
 use crate::scalar::Scalar;
 use crate::simd::{fold, largest, simd};
+use crate::softcap::{cap, uncap};
 use dfdx::prelude::*;
 
 /// Vocabulary rows per chunk: at most N x 2048 logits exist at a time.
@@ -62,6 +63,23 @@ pub fn linear_logps<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
 where
     Cpu: Device<E>,
 {
+    linear_logps_capped(hidden, weight, targets, None, precision)
+}
+
+/// [`linear_logps`] with the logits soft-capped, `limit tanh(logit / limit)`, before the softmax.
+///
+/// # Errors
+/// A target outside the vocabulary, sizes that disagree.
+pub fn linear_logps_capped<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
+    hidden: Tensor<(N, D), E, Cpu, T>,
+    weight: &Tensor<(V, D), E, Cpu>,
+    targets: &[usize],
+    limit: Option<f64>,
+    precision: Precision,
+) -> Result<Tensor<(N,), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
     let (n, _) = *hidden.shape();
     same("linear_logps", "number of targets", n.size(), targets.len())?;
     same("linear_logps", "columns of the weight", hidden.shape().1.size(), weight.shape().1.size())?;
@@ -69,7 +87,7 @@ where
     let (hidden, tape) = hidden.try_contiguous()?.split_tape();
     let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
     let (width, vocab) = (hidden.shape().1.size(), weight.shape().0.size());
-    let head = Head { targets: targets.to_vec(), width, vocab, precision };
+    let head = Head { targets: targets.to_vec(), width, vocab, limit, precision };
     let (out, lse) = head.forward(data(&hidden), data(&weight));
     let out = hidden.device().try_tensor_from_vec(out, (n,))?;
     let (gh, gw) = (GradSlot::of(&hidden), GradSlot::of(&weight));
@@ -85,6 +103,7 @@ struct Head {
     targets: Vec<usize>,
     width: usize,
     vocab: usize,
+    limit: Option<f64>,
     precision: Precision,
 }
 
@@ -110,6 +129,7 @@ impl Head {
         let mut out = vec![E::zero(); n];
         for (v0, c, w) in self.chunks(weight) {
             big(&mut logits, c, false, View::new(hidden, n, self.width), w.t(), self.precision);
+            self.cap(&mut logits[..n * c], c);
             let logits = &logits;
             split_rows((&mut state, 1), (&mut out, 1), 16, |first, state, out| {
                 for (i, ((max, sum), out)) in state.iter_mut().zip(out).enumerate() {
@@ -145,11 +165,27 @@ impl Head {
         }
     }
 
-    /// Logits of row `i` to the loss's gradient with respect to them.
+    /// Soft-caps a chunk of logits where the model does so.
+    fn cap<E: Scalar>(&self, logits: &mut [E], width: usize) {
+        if let Some(limit) = self.limit {
+            split_rows((logits, width), (&mut [(); 0], 0), 16, |_, part, _| cap(part, E::c(limit)));
+        }
+    }
+
+    /// Logits of row `i` (before the cap) to the loss's gradient with respect to them.
     fn pull_row<E: Scalar>(&self, row: &mut [E], i: usize, v0: usize, go: &[E], lse: &[E]) {
         if self.targets[i] == Logps::IGNORED || go[i] == E::zero() {
             return row.fill(E::zero());
         }
+        let Some(limit) = self.limit.map(E::c) else { return self.pull_capped(row, i, v0, go, lse) };
+        cap(row, limit);
+        let capped = row.to_vec();
+        self.pull_capped(row, i, v0, go, lse);
+        uncap(row, &capped, limit);
+    }
+
+    /// Logits of row `i` as the softmax sees them to the loss's gradient with respect to them.
+    fn pull_capped<E: Scalar>(&self, row: &mut [E], i: usize, v0: usize, go: &[E], lse: &[E]) {
         pull(row, lse[i], go[i]);
         if let Some(x) = self.targets[i].checked_sub(v0).and_then(|t| row.get_mut(t)) {
             *x += go[i];
