@@ -68,12 +68,12 @@ impl Table<'_> {
 
     /// YaRN as transformers 5 reads it.
     fn yarn(&self, positions: usize) -> Result<Scaling, LmError> {
-        let original = match self.number("original_max_position_embeddings")? {
-            Some(n) if n > 0.0 => n,
-            Some(n) => return Err(self.refuse("original_max_position_embeddings", format!("is {n}"))),
-            None => positions as f64,
+        let key = "original_max_position_embeddings";
+        let original = if self.number(key)?.is_some() { Some(self.need(key)?) } else { None };
+        let factor = match (self.number("factor")?, original) {
+            (None, Some(original)) => positions as f64 / original,
+            _ => self.need("factor")?,
         };
-        let factor = self.need("factor")?;
         let grown = |m: f64| if factor <= 1.0 { 1.0 } else { 0.1 * m * factor.ln() + 1.0 };
         let given = |key: &str| Ok::<_, LmError>(self.number(key)?.filter(|n| *n != 0.0));
         let amplitude = match (self.number("attention_factor")?, given("mscale")?, given("mscale_all_dim")?) {
@@ -86,7 +86,7 @@ impl Table<'_> {
             amplitude,
             fast: given("beta_fast")?.unwrap_or(32.0),
             slow: given("beta_slow")?.unwrap_or(1.0),
-            original,
+            original: original.unwrap_or(positions as f64),
             truncate: self.map.and_then(|m| m.get("truncate")).and_then(Value::as_bool).unwrap_or(true),
         }))
     }
@@ -228,5 +228,67 @@ mod tests {
         assert_eq!(s[3..], plain[3..].iter().map(|f| f / 8.0).collect::<Vec<_>>());
         let smooth = (2.0 - 1.0) / 3.0;
         assert!((s[2] - plain[2] * ((1.0 - smooth) / 8.0 + smooth)).abs() < 1e-15);
+    }
+
+    /// Frequencies of a head of 16 and the amplitude, from the text of a configuration of 2048 positions.
+    fn parsed(text: &str) -> Result<(Vec<f64>, f64), String> {
+        let raw = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let rope = Rope::parse(Keys { raw: &raw, path: "config.json".as_ref() }, 2048).map_err(|e| e.to_string())?;
+        Ok((rope.frequencies(16), rope.amplitude()))
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        for (f, e) in found.iter().zip(expected) {
+            assert!(((f - e) / e).abs() < 1e-14, "{f} against {e}");
+        }
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn yarn_by_the_formula_of_transformers() {
+        // its function for `yarn`, run in f64 by a separate script
+        let plain = [1.0, 0.316_227_766_016_837_94, 0.1, 0.025_693_505_988_868_08];
+        let slow = [0.006_25, 0.001_383_496_476_323_665_7, 0.000_25, 7.905_694_150_420_948e-5];
+        let (f, a) = parsed(r#"{"rope_scaling": {"type": "yarn", "factor": 4.0}}"#).unwrap();
+        close(&f, &[plain, slow].concat());
+        close(&[a], &[1.138_629_436_111_989]);
+        let (f, a) = parsed(
+            r#"{"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "beta_fast": 16, "beta_slow": 2, "truncate": false,
+            "attention_factor": 1.5, "original_max_position_embeddings": 2048, "rope_theta": 10000}}"#,
+        )
+        .unwrap();
+        let slow = [0.026_607_496_952_192_288, 0.004_261_619_201_882_39, 0.000_790_569_415_042_094_7, 0.000_25];
+        close(&f, &[&plain[..3], &slow[..]].concat());
+        assert_eq!(a, 1.5);
+        // without a factor: how much longer the model is than it was
+        let (f, _) = parsed(r#"{"rope_scaling": {"type": "yarn", "original_max_position_embeddings": 512}}"#).unwrap();
+        close(&f[7..], &[7.905_694_150_420_948e-5]);
+    }
+
+    #[test]
+    #[allow(clippy::unwrap_used)]
+    fn other_scalings_and_refusals() {
+        let plain = frequencies(Scaling::None);
+        assert_eq!(parsed(r#"{"rope_scaling": {"type": "dynamic", "factor": 2.0}}"#).unwrap(), (plain.clone(), 1.0));
+        let halved = plain.iter().map(|f| f / 2.0).collect::<Vec<_>>();
+        assert_eq!(parsed(r#"{"rope_scaling": {"type": "linear", "factor": 2.0}}"#).unwrap().0, halved);
+        for (text, named) in [
+            (r#"{"rope_scaling": {"type": "longrope"}}"#, "`rope_scaling.rope_type` is `longrope`"),
+            (r#"{"rope_scaling": {"type": "linear"}}"#, "`rope_scaling.factor` is missing"),
+            (r#"{"rope_scaling": {"type": "linear", "factor": 0}}"#, "`rope_scaling.factor` is 0"),
+            (r#"{"rope_scaling": {"type": "linear", "factor": "two"}}"#, "`rope_scaling.factor` is \"two\""),
+            (
+                r#"{"rope_scaling": {"type": "dynamic", "original_max_position_embeddings": 7}}"#,
+                "`dynamic` is supported only",
+            ),
+            (r#"{"rope_scaling": {"type": "yarn"}}"#, "`rope_scaling.factor` is missing"),
+            (r#"{"rope_scaling": "yarn"}"#, "`rope_scaling` is \"yarn\", expected an object"),
+            (r#"{"rope_parameters": {"partial_rotary_factor": 0.5}}"#, "`rope_parameters.partial_rotary_factor`"),
+            (r#"{"rope_parameters": {"full_attention": {}}}"#, "`rope_parameters.full_attention` is an object"),
+            (r#"{"rope_theta": 0}"#, "`rope_theta` is 0"),
+        ] {
+            let e = parsed(text).unwrap_err();
+            assert!(e.contains(named), "{text}: {e}");
+        }
     }
 }

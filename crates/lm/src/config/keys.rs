@@ -6,8 +6,8 @@ use std::path::Path;
 /// The keys of one file.
 #[derive(Clone, Copy)]
 pub(crate) struct Keys<'a> {
-    pub(super) raw: &'a Map<String, Value>,
-    pub(super) path: &'a Path,
+    pub(crate) raw: &'a Map<String, Value>,
+    pub(crate) path: &'a Path,
 }
 
 impl<'a> Keys<'a> {
