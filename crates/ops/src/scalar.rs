@@ -60,7 +60,7 @@ impl Scalar for f32 {
         // odd polynomial near 0, where the other form cancels
         let z = self * self;
         let mut p = -5.704_988_7e-3f32;
-        for c in [2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_2e-1] {
+        for c in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328_3e-1] {
             p = p.mul_add(z, c);
         }
         let near = (p * z).mul_add(self, self);

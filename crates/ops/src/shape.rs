@@ -1,5 +1,6 @@
 //! Sums of activations, and some of their columns.
 use crate::error::{OpsError, same};
+use crate::par::split_rows;
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
@@ -63,15 +64,20 @@ where
     }
     let (x, tape) = x.try_contiguous()?.split_tape();
     let mut out: Tensor<(N, D), E, Cpu> = x.device().try_zeros_like(&(x.shape().0, count))?;
-    for (y, x) in data_mut(&mut out).chunks_exact_mut(to).zip(data(&x).chunks_exact(from)) {
-        y.copy_from_slice(&x[first..first + to]);
-    }
+    let xs = data(&x);
+    split_rows((data_mut(&mut out), to), (&mut [(); 0], 0), 64, |row, part, _| {
+        for (y, x) in part.chunks_exact_mut(to).zip(xs[row * from..].chunks_exact(from)) {
+            y.copy_from_slice(&x[first..first + to]);
+        }
+    });
     let slot = GradSlot::of(&x);
     drop(x);
     Ok(record(out, tape, move |go, grads| {
-        for (dx, g) in slot.get(grads)?.chunks_exact_mut(from).zip(go.chunks_exact(to)) {
-            add_assign(&mut dx[first..first + to], g);
-        }
+        split_rows((slot.get(grads)?, from), (&mut [(); 0], 0), 64, |row, part, _| {
+            for (dx, g) in part.chunks_exact_mut(from).zip(go[row * to..].chunks_exact(to)) {
+                add_assign(&mut dx[first..first + to], g);
+            }
+        });
         Ok(())
     }))
 }

@@ -47,7 +47,7 @@ impl Style {
         };
         let cap = |key: &str, default: f64| -> Result<Option<f64>, LmError> {
             let cap = if architecture == Gemma2 { keys.or_null(key, default)? } else { None };
-            if cap.is_some_and(|c| !(c > 0.0)) { Err(keys.refuse(key, "must be above 0")) } else { Ok(cap) }
+            if cap.is_some_and(|c| c <= 0.0) { Err(keys.refuse(key, "must be above 0")) } else { Ok(cap) }
         };
         Ok(Style {
             norm,
@@ -114,7 +114,7 @@ fn scales(keys: Keys, architecture: Architecture, sizes: Sizes) -> Result<Vec<f6
     match architecture {
         Architecture::Gemma2 => {
             let scalar = keys.number("query_pre_attn_scalar")?.unwrap_or(256.0);
-            if !(scalar > 0.0) {
+            if scalar <= 0.0 {
                 return Err(keys.refuse("query_pre_attn_scalar", format!("is {scalar}, it must be above 0")));
             }
             Ok(vec![scalar.sqrt().recip(); sizes.layers])
