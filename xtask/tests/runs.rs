@@ -104,7 +104,7 @@ fn a_model_folder_comes_back_better_and_whole() {
         (0..60).map(|i| format!("{{\"prompt\":\"Say {i}:\",\"chosen\":\" yes\",\"rejected\":\" no\"}}\n")).collect();
     let file = dir.path().join("pairs.jsonl");
     fs::write(&file, data).unwrap();
-    for name in ["llama_tied", "llama_untied"] {
+    for name in ["llama_tied", "llama_untied", "qwen3", "gemma2", "gpt2"] {
         let out = dir.path().join(name);
         let result = command(&["experiment", "dpo", "--out", out.to_str().unwrap()])
             .args(["--set", &format!("model.path={}", golden("models").join(name).display())])

@@ -1,28 +1,37 @@
 //! The decoder: tokens to states to log-probabilities.
+use crate::architecture::Names;
 use crate::config::Config;
-use crate::dims::Dims;
+use crate::dims::{Dims, Positions};
 use crate::error::LmError;
 use crate::layer::{Layer, Pass};
+use crate::linear::Rows;
+use crate::norm::Norm;
 use crate::rope::RopeCache;
 use dfdx::prelude::*;
-use tropism_ops::{Precision, RopeTable, Scalar, TapeOf, Tree, attention, embed, linear, linear_logps, rmsnorm, rows};
+use tropism_ops::{
+    Params, Precision, RopeTable, Scalar, TapeOf, Tree, Visit, attention, embed, embed_scaled, linear, linear_logps_capped,
+    plus, rows, softcap,
+};
 
-/// A Llama-style decoder.
+/// A decoder-only transformer.
 #[derive(Clone, Debug)]
 pub struct Decoder<M: Dims, E: Dtype> {
     /// its sizes
     pub dims: M,
-    /// `model.embed_tokens`
+    /// token embedding
     pub embed: Tensor<(M::Vocab, M::Hidden), E, Cpu>,
-    /// `model.layers`
+    /// learned positions, where there is no rotary embedding
+    pub positions: Option<Tensor<(Positions, M::Hidden), E, Cpu>>,
+    /// layers, from the embedding up
     pub layers: Vec<Layer<M, E>>,
-    /// `model.norm`
-    pub norm: Tensor<(M::Hidden,), E, Cpu>,
-    /// `lm_head`; none when it is tied to the embedding
+    /// of the last states
+    pub norm: Norm<M::Hidden, E>,
+    /// output projection; none when it is tied to the embedding
     pub head: Option<Tensor<(M::Vocab, M::Hidden), E, Cpu>>,
     /// how its products are computed
     pub precision: Precision,
     pub(crate) rope: RopeCache<E>,
+    pub(crate) names: Names,
 }
 
 /// A packed batch: one flat run of tokens, and which log-probabilities are wanted of it.
@@ -60,20 +69,41 @@ where
         tree: &Tree,
         tape: T,
     ) -> Result<Tensor<(usize, M::Hidden), E, Cpu, T>, LmError> {
-        let config = self.dims.config();
         let length = self.check(ids, tree)?;
         let table = self.rope.upto(length);
         let pass = self.pass(&table, tree.positions());
-        let mut x = embed(&self.embed, ids, tape)?;
+        let mut x = self.embedded(ids, tree.positions(), tape)?;
         for layer in &self.layers {
             let (q, k, v) = layer.project(x.with_empty_tape(), &pass)?;
-            x = layer.finish(attention(q, k, v, tree, self.dims.heads())?, x, &pass)?;
+            x = layer.finish(attention(q, k, v, tree, layer.attention)?, x, &pass)?;
         }
-        Ok(rmsnorm(x, &self.norm, config.eps)?)
+        self.norm.forward(x)
+    }
+
+    /// What enters the first layer.
+    pub(crate) fn embedded<T: TapeOf<E>>(
+        &self,
+        ids: &[usize],
+        positions: &[usize],
+        tape: T,
+    ) -> Result<Rows<M::Hidden, E, T>, LmError> {
+        let x = embed_scaled(&self.embed, ids, self.dims.config().style.embed_scale, tape)?;
+        let Some(learned) = &self.positions else { return Ok(x) };
+        let (x, tape) = x.split_tape();
+        Ok(plus(x.put_tape(T::default()), embed(learned, positions, tape)?)?)
+    }
+
+    /// Logits of normalised states.
+    pub(crate) fn unembed(&self, states: Rows<M::Hidden, E, NoneTape>) -> Result<Rows<M::Vocab, E, NoneTape>, LmError> {
+        let logits = linear(states, self.unembedding(), self.precision)?;
+        Ok(match self.dims.config().style.logit_softcap {
+            Some(cap) => softcap(logits, cap)?,
+            None => logits,
+        })
     }
 
     pub(crate) fn pass<'a>(&self, table: &'a RopeTable<E>, positions: &'a [usize]) -> Pass<'a, E> {
-        Pass { eps: self.dims.config().eps, table, positions, precision: self.precision }
+        Pass { table, positions, precision: self.precision }
     }
 
     /// Log-probability of each target given everything before it, `[targets]`, in nats.
@@ -92,7 +122,8 @@ where
         }
         self.vocabulary(batch.targets)?;
         let states = self.states(batch.ids, batch.tree, tape)?;
-        Ok(linear_logps(rows(states, batch.sources)?, self.unembedding(), batch.targets, self.precision)?)
+        let cap = self.dims.config().style.logit_softcap;
+        Ok(linear_logps_capped(rows(states, batch.sources)?, self.unembedding(), batch.targets, cap, self.precision)?)
     }
 
     /// Logits at some tokens, `[at.len(), vocab]`: for looking at a model and for sampling, not for training.
@@ -100,8 +131,7 @@ where
     /// # Errors
     /// As [`Decoder::states`].
     pub fn logits(&self, ids: &[usize], tree: &Tree, at: &[usize]) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
-        let states = rows(self.states(ids, tree, NoneTape)?, at)?;
-        Ok(linear(states, self.unembedding(), self.precision)?)
+        self.unembed(rows(self.states(ids, tree, NoneTape)?, at)?)
     }
 
     /// The configuration.
@@ -116,10 +146,17 @@ where
 
     /// Number of parameters; a tied head counts once.
     pub fn parameters(&self) -> usize {
-        let s = self.dims.config().sizes;
-        let (q, kv) = (s.heads * s.head_dim, s.kv_heads * s.head_dim);
-        let layer = s.hidden * (2 * q + 2 * kv + 3 * s.ff + 2);
-        s.vocab * s.hidden * (1 + usize::from(self.head.is_some())) + s.layers * layer + s.hidden
+        struct Count(usize);
+        impl<E: Dtype> Visit<E> for Count {
+            type Error = std::convert::Infallible;
+            fn tensor<S: Shape>(&mut self, _: &str, t: &Tensor<S, E, Cpu>) -> Result<(), Self::Error> {
+                self.0 += t.shape().num_elements();
+                Ok(())
+            }
+        }
+        let mut count = Count(0);
+        let Ok(()) = self.visit(&mut count);
+        count.0
     }
 
     /// Checks tokens and positions; the length of the longest sequence.

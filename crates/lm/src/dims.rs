@@ -34,6 +34,21 @@ pub trait Dims: Clone + Debug + 'static {
     /// The keys and the values.
     fn key_value(&self) -> Self::KeyValue;
 
+    /// Width of one head.
+    fn head_dim(&self) -> HeadDim {
+        HeadDim(self.config().sizes.head_dim)
+    }
+
+    /// Queries, keys and values together.
+    fn query_key_value(&self) -> QueryKeyValue {
+        QueryKeyValue(self.query().size() + 2 * self.key_value().size())
+    }
+
+    /// Positions that are learned one by one.
+    fn positions(&self) -> Positions {
+        Positions(self.config().sizes.positions)
+    }
+
     /// Sizes of the heads.
     fn heads(&self) -> Heads {
         let s = self.config().sizes;
@@ -68,6 +83,12 @@ named! {
     Query,
     /// Run-time width of all key heads.
     KeyValue,
+    /// Run-time width of one head.
+    HeadDim,
+    /// Run-time width of queries, keys and values together.
+    QueryKeyValue,
+    /// Run-time number of learned positions.
+    Positions,
 }
 
 /// Sizes known at run time.

@@ -1,34 +1,45 @@
-//! One layer of the decoder.
-use crate::dims::Dims;
+//! One layer of the decoder, made of the parts that its architecture has.
+use crate::dims::{Dims, HeadDim, QueryKeyValue};
 use crate::error::LmError;
+use crate::feed_forward::FeedForward;
+use crate::linear::{Linear, Rows};
+use crate::norm::Norm;
 use dfdx::prelude::*;
-use tropism_ops::{Precision, RopeTable, Scalar, TapeOf, linear, linear_add, rmsnorm, rope, swiglu};
+use tropism_ops::{AttentionConfig, Precision, RopeTable, Scalar, TapeOf, columns, plus, rope};
 
-/// Weights of one layer, named as in the checkpoint.
+/// Projections to queries, keys and values.
 #[derive(Clone, Debug)]
-pub struct Layer<M: Dims, E: Dtype> {
-    /// `input_layernorm`
-    pub input_norm: Tensor<(M::Hidden,), E, Cpu>,
-    /// `self_attn.q_proj`
-    pub q_proj: Tensor<(M::Query, M::Hidden), E, Cpu>,
-    /// `self_attn.k_proj`
-    pub k_proj: Tensor<(M::KeyValue, M::Hidden), E, Cpu>,
-    /// `self_attn.v_proj`
-    pub v_proj: Tensor<(M::KeyValue, M::Hidden), E, Cpu>,
-    /// `self_attn.o_proj`
-    pub o_proj: Tensor<(M::Hidden, M::Query), E, Cpu>,
-    /// `post_attention_layernorm`
-    pub post_norm: Tensor<(M::Hidden,), E, Cpu>,
-    /// `mlp.gate_proj`
-    pub gate_proj: Tensor<(M::Ff, M::Hidden), E, Cpu>,
-    /// `mlp.up_proj`
-    pub up_proj: Tensor<(M::Ff, M::Hidden), E, Cpu>,
-    /// `mlp.down_proj`
-    pub down_proj: Tensor<(M::Hidden, M::Ff), E, Cpu>,
+pub enum Qkv<M: Dims, E: Dtype> {
+    /// `self_attn.q_proj`, `self_attn.k_proj`, `self_attn.v_proj`
+    Apart(Linear<M::Hidden, M::Query, E>, Linear<M::Hidden, M::KeyValue, E>, Linear<M::Hidden, M::KeyValue, E>),
+    /// `attn.c_attn`: queries, keys and values below each other in one weight
+    Fused(Linear<M::Hidden, QueryKeyValue, E>),
 }
 
-/// Activations of `usize` tokens.
-type Rows<D, E, T> = Tensor<(usize, D), E, Cpu, T>;
+/// Weights and settings of one layer.
+#[derive(Clone, Debug)]
+pub struct Layer<M: Dims, E: Dtype> {
+    /// before attention
+    pub input_norm: Norm<M::Hidden, E>,
+    /// queries, keys and values
+    pub qkv: Qkv<M, E>,
+    /// of each head's queries and keys, before the rotary embedding
+    pub head_norms: Option<(Norm<HeadDim, E>, Norm<HeadDim, E>)>,
+    /// of the attended values back to the residual stream
+    pub output: Linear<M::Query, M::Hidden, E>,
+    /// of what attention adds to the residual stream
+    pub attention_norm: Option<Norm<M::Hidden, E>>,
+    /// before the feed-forward part
+    pub ff_norm: Norm<M::Hidden, E>,
+    /// the feed-forward part
+    pub ff: FeedForward<M::Hidden, M::Ff, E>,
+    /// of what the feed-forward part adds to the residual stream
+    pub post_ff_norm: Option<Norm<M::Hidden, E>>,
+    /// scale, soft cap and window
+    pub attention: AttentionConfig,
+    /// whether queries and keys are rotated to their positions
+    pub rotary: bool,
+}
 
 /// Queries, keys and values of one layer.
 pub(crate) type Projected<M, E, T> =
@@ -36,7 +47,6 @@ pub(crate) type Projected<M, E, T> =
 
 /// What all layers of one pass share.
 pub(crate) struct Pass<'a, E> {
-    pub(crate) eps: f64,
     pub(crate) table: &'a RopeTable<E>,
     pub(crate) positions: &'a [usize],
     pub(crate) precision: Precision,
@@ -52,23 +62,64 @@ where
         x: Rows<M::Hidden, E, T>,
         pass: &Pass<E>,
     ) -> Result<Projected<M, E, T>, LmError> {
-        let h = rmsnorm(x, &self.input_norm, pass.eps)?;
-        let q = rope(linear(h.with_empty_tape(), &self.q_proj, pass.precision)?, pass.table, pass.positions)?;
-        let k = rope(linear(h.with_empty_tape(), &self.k_proj, pass.precision)?, pass.table, pass.positions)?;
-        Ok((q, k, linear(h, &self.v_proj, pass.precision)?))
+        let h = self.input_norm.forward(x)?;
+        let (q, k, v) = match &self.qkv {
+            Qkv::Apart(q, k, v) => (
+                q.forward(h.with_empty_tape(), pass.precision)?,
+                k.forward(h.with_empty_tape(), pass.precision)?,
+                v.forward(h, pass.precision)?,
+            ),
+            Qkv::Fused(all) => self.split(all.forward(h, pass.precision)?)?,
+        };
+        let (q, k) = match &self.head_norms {
+            Some((qn, kn)) => (per_head(qn, q)?, per_head(kn, k)?),
+            None => (q, k),
+        };
+        if !self.rotary {
+            return Ok((q, k, v));
+        }
+        Ok((rope(q, pass.table, pass.positions)?, rope(k, pass.table, pass.positions)?, v))
     }
 
-    /// What follows attention: output projection and feed-forward layer, each onto the residual stream `x`.
+    /// The parts of a fused projection.
+    fn split<T: TapeOf<E>>(&self, all: Rows<QueryKeyValue, E, T>) -> Result<Projected<M, E, T>, LmError> {
+        let heads = self.attention.heads;
+        let (query, key) = (heads.heads * heads.dim, heads.kv_heads * heads.dim);
+        let size = |n| {
+            M::KeyValue::from_size(n).ok_or_else(|| LmError::Invalid(format!("{n} columns of keys do not fit the preset")))
+        };
+        let wide = M::Query::from_size(query)
+            .ok_or_else(|| LmError::Invalid(format!("{query} columns of queries do not fit the preset")))?;
+        let q = columns(all.with_empty_tape(), 0, wide)?;
+        let k = columns(all.with_empty_tape(), query, size(key)?)?;
+        Ok((q, k, columns(all, query + key, size(key)?)?))
+    }
+
+    /// What follows attention: output projection and feed-forward part, each onto the residual stream `x`.
     pub(crate) fn finish<T: TapeOf<E>>(
         &self,
         attended: Rows<M::Query, E, T>,
         x: Rows<M::Hidden, E, T>,
         pass: &Pass<E>,
     ) -> Result<Rows<M::Hidden, E, T>, LmError> {
-        let x = linear_add(attended, &self.o_proj, x, pass.precision)?;
-        let h = rmsnorm(x.with_empty_tape(), &self.post_norm, pass.eps)?;
-        let gate = linear(h.with_empty_tape(), &self.gate_proj, pass.precision)?;
-        let up = linear(h, &self.up_proj, pass.precision)?;
-        Ok(linear_add(swiglu(gate, up)?, &self.down_proj, x, pass.precision)?)
+        let x = match &self.attention_norm {
+            None => self.output.forward_onto(attended, x, pass.precision)?,
+            Some(norm) => plus(norm.forward(self.output.forward(attended, pass.precision)?)?, x)?,
+        };
+        let h = self.ff_norm.forward(x.with_empty_tape())?;
+        match &self.post_ff_norm {
+            None => self.ff.forward_onto(h, x, pass.precision),
+            Some(norm) => Ok(plus(norm.forward(self.ff.forward(h, pass.precision)?)?, x)?),
+        }
     }
+}
+
+/// Normalises every head of every row by itself.
+fn per_head<D: Dim, E: Scalar, T: TapeOf<E>>(norm: &Norm<HeadDim, E>, x: Rows<D, E, T>) -> Result<Rows<D, E, T>, LmError>
+where
+    Cpu: Device<E>,
+{
+    let (shape, head) = (*x.shape(), norm.weight.shape().0);
+    let heads = shape.0 * shape.1.size() / head.size();
+    Ok(norm.forward(x.try_reshape_like(&(heads, head))?)?.try_reshape_like(&shape)?)
 }

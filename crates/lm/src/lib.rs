@@ -1,9 +1,13 @@
 //! Decoder-only language models on typed tensors: load a Hugging Face folder, run, sample, save.
 //!
-//! [`Decoder`] is the Llama architecture (RMSNorm, rotary embedding, grouped-query attention, SwiGLU, tied or untied
-//! head), generic over its sizes: [`Preset`] fixes them as constants at compile time, [`Loaded`] reads them from a
-//! checkpoint, one implementation serves both. [`Decoder::token_logps`] maps a packed batch to one log-probability per
-//! target and never stores the logits. Losses live elsewhere: this crate knows none.
+//! [`Decoder`] runs every [`Architecture`] from its `config.json`: one [`Layer`] made of optional parts (norms, biases, fused
+//! projections, gates, windows, soft caps), not a model per architecture. It is generic over its sizes: [`Preset`] fixes
+//! them as constants at compile time, [`Loaded`] reads them from a checkpoint, one implementation serves both.
+//! [`Decoder::token_logps`] maps a packed batch to one log-probability per target and never stores the logits. Losses live
+//! elsewhere: this crate knows none.
+//!
+//! Dropout is never applied, whatever `config.json` says of it. [`Config`] states which of its keys are read, which are
+//! refused, and which are let through.
 //!
 //! ```
 //! use tropism_lm::{Config, Decoder, Loaded, Sizes, TokenBatch};
@@ -19,26 +23,34 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod architecture;
 mod config;
 mod decoder;
 mod dims;
 mod error;
+mod feed_forward;
 mod folder;
 mod init;
 mod layer;
+mod linear;
 mod load;
+mod norm;
 mod random;
 mod rope;
 mod sample;
 mod save;
 mod visit;
 
+pub use architecture::Architecture;
 pub use config::{Config, Sizes};
 pub use decoder::{Decoder, TokenBatch};
-pub use dims::{Dims, Ff, Hidden, KeyValue, Loaded, Preset, Query, SmolLm135, Vocab};
+pub use dims::{Dims, Ff, HeadDim, Hidden, KeyValue, Loaded, Positions, Preset, Query, QueryKeyValue, SmolLm135, Vocab};
 pub use error::LmError;
+pub use feed_forward::FeedForward;
 pub use folder::{FolderWriter, copy_tokenizer_files};
-pub use layer::Layer;
+pub use layer::{Layer, Qkv};
+pub use linear::Linear;
 pub use load::{load, read_tensors};
+pub use norm::{Norm, NormKind};
 pub use sample::{Generated, Sampling};
 pub use save::WeightDtype;

@@ -1,4 +1,5 @@
 //! Weights from safetensors, one file or several.
+use crate::architecture::{HEAD, Names};
 use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::dims::Dims;
@@ -7,7 +8,7 @@ use dfdx::prelude::*;
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype as Stored, SafeTensors};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tropism_ops::{Params, Scalar, VisitMut, data_mut};
 
@@ -25,11 +26,14 @@ where
     Cpu: Device<E>,
 {
     let mut model = Decoder::zeros(dims(Config::read(folder)?)?)?;
-    let mut missing = names(&mut model)?;
+    let (mut missing, embed) = (names(&model)?, format!("{}.weight", model.names.parts().embed));
+    let mut bare = false;
     for file in files(folder)? {
-        let found = read_tensors(&mut model, &file)?;
+        let (found, stored) = read_file(&mut model, &file)?;
         missing.retain(|name| !found.contains(name));
+        bare |= stored.contains(&embed);
     }
+    model.names.bare = bare;
     match missing.first() {
         None => Ok(model),
         Some(name) => {
@@ -39,38 +43,61 @@ where
     }
 }
 
-/// Overwrites the parameters that `file` holds and returns their names; the others stay as they are.
+/// Overwrites the parameters that `file` holds and returns their names; the others stay as they are. Names may have the
+/// architecture's prefix (`model.`, `transformer.`) or not.
 ///
 /// # Errors
 /// A truncated or damaged file, a tensor that the model does not have, a wrong shape or type, a NaN.
 pub fn read_tensors<M: Dims, E: Scalar>(model: &mut Decoder<M, E>, file: &Path) -> Result<BTreeSet<String>, LmError> {
+    Ok(read_file(model, file)?.0)
+}
+
+/// [`read_tensors`], and the names as they stand in the file.
+fn read_file<M: Dims, E: Scalar>(
+    model: &mut Decoder<M, E>,
+    file: &Path,
+) -> Result<(BTreeSet<String>, BTreeSet<String>), LmError> {
     let bytes = std::fs::read(file).map_err(LmError::io(file))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
         LmError::file(file, format!("truncated or damaged safetensors file ({e}, {} bytes); fetch it again", bytes.len()))
     })?;
-    let known = names(model)?;
-    let ignored = |name: &str| name.ends_with("rotary_emb.inv_freq") || (name == "lm_head.weight" && model.head.is_none());
-    if let Some(name) = tensors.names().into_iter().find(|n| !known.contains(*n) && !ignored(n)) {
-        let problem = "does not belong to this architecture; check config.json".to_owned();
-        return Err(LmError::Tensor { path: file.into(), name: name.to_owned(), problem });
+    let names = model.names;
+    let known: BTreeSet<String> = self::names(model)?.iter().map(|n| names.base(n).to_owned()).collect();
+    let ignored = |name: &str| names.buffer(name) || (name == HEAD && model.head.is_none());
+    let mut stored = BTreeMap::new();
+    for name in tensors.names().into_iter().filter(|n| !ignored(n)) {
+        let refuse = |problem: String| Err(LmError::Tensor { path: file.into(), name: name.to_owned(), problem });
+        if !known.contains(names.base(name)) {
+            return refuse("does not belong to this architecture; check config.json".to_owned());
+        }
+        if let Some(twin) = stored.insert(names.base(name).to_owned(), name.to_owned()) {
+            return refuse(format!("stands in the file twice, also as `{twin}`"));
+        }
     }
-    let mut fill = Fill { path: file, tensors, found: BTreeSet::new() };
+    let mut fill = Fill { path: file, tensors, names, stored, found: BTreeSet::new() };
     model.visit_mut(&mut fill)?;
-    Ok(fill.found)
+    Ok((fill.found, fill.stored.into_values().collect()))
 }
 
 struct Fill<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
+    names: Names,
+    /// name in the file by name without prefix
+    stored: BTreeMap<String, String>,
     found: BTreeSet<String>,
 }
 
 impl<E: Scalar> VisitMut<E> for Fill<'_> {
     type Error = LmError;
     fn tensor<S: Shape>(&mut self, name: &str, t: &mut Tensor<S, E, Cpu>) -> Result<(), LmError> {
-        let Ok(view) = self.tensors.tensor(name) else { return Ok(()) };
-        let refuse = |problem| LmError::Tensor { path: self.path.into(), name: name.to_owned(), problem };
-        let shape: Vec<usize> = t.shape().concrete().into();
+        let Some(stored) = self.stored.get(self.names.base(name)) else { return Ok(()) };
+        let refuse = |problem| LmError::Tensor { path: self.path.into(), name: stored.clone(), problem };
+        let view = self.tensors.tensor(stored).map_err(|e| refuse(e.to_string()))?;
+        let mut shape: Vec<usize> = t.shape().concrete().into();
+        if self.names.transposed(name) {
+            shape.reverse();
+        }
         if view.shape() != shape {
             return Err(refuse(format!("has shape {:?}, config.json asks for {shape:?}", view.shape())));
         }
@@ -79,9 +106,19 @@ impl<E: Scalar> VisitMut<E> for Fill<'_> {
         if let Some(i) = to.iter().position(|v| !v.is_finite()) {
             return Err(refuse(format!("holds {} at element {i}; the checkpoint is damaged", to[i].f())));
         }
+        if self.names.transposed(name) {
+            let turned = transposed(to, shape[0]);
+            to.copy_from_slice(&turned);
+        }
         self.found.insert(name.to_owned());
         Ok(())
     }
+}
+
+/// A matrix of `rows` rows, row-major, with rows and columns swapped.
+pub(crate) fn transposed<E: Copy>(x: &[E], rows: usize) -> Vec<E> {
+    let columns = x.len() / rows.max(1);
+    (0..columns).flat_map(|c| (0..rows).map(move |r| x[r * columns + c])).collect()
 }
 
 /// Stored numbers to the model's type.
@@ -103,7 +140,7 @@ fn convert<E: Scalar>(view: &TensorView, to: &mut [E]) -> Result<(), String> {
 }
 
 /// Names of all parameters.
-fn names<M: Dims, E: Scalar>(model: &mut Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
+fn names<M: Dims, E: Scalar>(model: &Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
     struct Names(BTreeSet<String>);
     impl<E: Scalar> tropism_ops::Visit<E> for Names {
         type Error = LmError;

@@ -5,7 +5,7 @@ use crate::error::LmError;
 use crate::random::Stream;
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
-use tropism_ops::{Cached, Scalar, Tree, attention, data, decode_attention, embed, linear, rmsnorm, rows};
+use tropism_ops::{Cached, Scalar, Tree, attention, data, decode_attention, rows};
 
 /// How the next token is chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ where
         let pass = self.pass(&table, tree.positions());
         let empty = || Cache { layers: vec![], len: 0 };
         let mut caches: Vec<Cache<E>> = lengths.iter().map(|_| empty()).collect();
-        let mut x = embed(&self.embed, &ids, NoneTape)?;
+        let mut x = self.embedded(&ids, tree.positions(), NoneTape)?;
         for layer in &self.layers {
             let (q, k, v) = layer.project(x.clone(), &pass)?;
             let width = k.shape().1.size();
@@ -158,7 +158,7 @@ where
                 cache.layers.push((data(&k)[range.clone()].to_vec(), data(&v)[range].to_vec()));
                 cache.len = s.len;
             }
-            x = layer.finish(attention(q, k, v, &tree, self.dims.heads())?, x, &pass)?;
+            x = layer.finish(attention(q, k, v, &tree, layer.attention)?, x, &pass)?;
         }
         let last: Vec<usize> = tree.segments().iter().map(|s| s.start + s.len - 1).collect();
         let logits = self.last_logits(rows(x, &last)?)?;
@@ -174,7 +174,7 @@ where
         let ids: Vec<usize> = live.iter().map(|l| l.next).collect();
         let table = self.rope.upto(positions.iter().max().map_or(0, |p| p + 1));
         let pass = self.pass(&table, &positions);
-        let mut x = embed(&self.embed, &ids, NoneTape)?;
+        let mut x = self.embedded(&ids, &positions, NoneTape)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let (q, k, v) = layer.project(x.clone(), &pass)?;
             let width = k.shape().1.size();
@@ -184,7 +184,7 @@ where
             }
             let caches: Vec<Cached<E>> =
                 live.iter().map(|l| Cached { keys: &l.cache.layers[i].0, values: &l.cache.layers[i].1 }).collect();
-            x = layer.finish(decode_attention(&q, &caches, self.dims.heads())?, x, &pass)?;
+            x = layer.finish(decode_attention(&q, &caches, layer.attention)?, x, &pass)?;
         }
         live.iter_mut().for_each(|l| l.cache.len += 1);
         let logits = self.last_logits(x)?;
@@ -193,8 +193,7 @@ where
     }
 
     fn last_logits(&self, x: Tensor<(usize, M::Hidden), E, Cpu>) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
-        let states = rmsnorm(x, &self.norm, self.dims.config().eps)?;
-        Ok(linear(states, self.unembedding(), self.precision)?)
+        self.unembed(self.norm.forward(x)?)
     }
 
     fn choose(&self, live: &mut [Live<E>], logits: &Tensor<(usize, M::Vocab), E, Cpu>, sampling: &Sampling) {

@@ -1,7 +1,9 @@
 //! Weights to safetensors.
+use crate::architecture::Names;
 use crate::decoder::Decoder;
 use crate::dims::Dims;
 use crate::error::LmError;
+use crate::load::transposed;
 use dfdx::prelude::*;
 use half::{bf16, f16};
 use safetensors::Dtype as Stored;
@@ -84,21 +86,26 @@ impl<M: Dims, E: Scalar> Decoder<M, E> {
     /// When a file cannot be written; when a weight leaves the range of `dtype`, which is named.
     pub fn save(&self, folder: &Path, dtype: WeightDtype) -> Result<(), LmError> {
         // the visitor lends each tensor for one call only, safetensors wants all of them at once
-        struct Owned<E>(Vec<(String, Vec<usize>, Vec<E>)>);
+        struct Owned<E>(Names, Vec<(String, Vec<usize>, Vec<E>)>);
         impl<E: Scalar> Visit<E> for Owned<E> {
             type Error = LmError;
             fn tensor<S: Shape>(&mut self, name: &str, t: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
-                self.0.push((name.to_owned(), t.shape().concrete().into(), data(t).to_vec()));
+                let (mut shape, mut values) = (t.shape().concrete().into(), data(t).to_vec());
+                if self.0.transposed(name) {
+                    values = transposed(&values, shape[0]);
+                    shape.reverse();
+                }
+                self.1.push((name.to_owned(), shape, values));
                 Ok(())
             }
         }
         let path = folder.join("config.json");
         std::fs::write(&path, self.dims.config().to_json(dtype.name())).map_err(LmError::io(&path))?;
         let path = folder.join("model.safetensors");
-        let mut owned = Owned(vec![]);
+        let mut owned = Owned(self.names, vec![]);
         self.visit(&mut owned)?;
         let mut parts = vec![];
-        for (name, shape, values) in &owned.0 {
+        for (name, shape, values) in &owned.1 {
             in_range(name, values, dtype, &path)?;
             parts.push((name.clone(), Part { shape: shape.clone(), values, dtype }));
         }

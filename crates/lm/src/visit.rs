@@ -1,28 +1,63 @@
 //! Every parameter by its checkpoint name.
+use crate::architecture::HEAD;
 use crate::decoder::Decoder;
 use crate::dims::Dims;
+use crate::layer::Qkv;
 use dfdx::prelude::*;
 use tropism_ops::{Params, Visit, VisitMut};
+
+/// Weight and bias of a projection or a norm.
+macro_rules! pair {
+    ($v:ident, $name:expr, $part:expr, $($mode:tt)+) => {{
+        let name = $name;
+        $v.tensor(&format!("{name}.weight"), $($mode)+ $part.weight)?;
+        if let Some(bias) = $($mode)+ $part.bias {
+            $v.tensor(&format!("{name}.bias"), bias)?;
+        }
+    }};
+}
 
 /// Walks the parameters in one fixed order, by reference or by mutable reference.
 macro_rules! walk {
     ($self:ident, $v:ident, $($mode:tt)+) => {{
-        $v.tensor("model.embed_tokens.weight", $($mode)+ $self.embed)?;
-        for (i, l) in ($($mode)+ $self.layers).into_iter().enumerate() {
-            let name = |part: &str| format!("model.layers.{i}.{part}.weight");
-            $v.tensor(&name("input_layernorm"), $($mode)+ l.input_norm)?;
-            $v.tensor(&name("self_attn.q_proj"), $($mode)+ l.q_proj)?;
-            $v.tensor(&name("self_attn.k_proj"), $($mode)+ l.k_proj)?;
-            $v.tensor(&name("self_attn.v_proj"), $($mode)+ l.v_proj)?;
-            $v.tensor(&name("self_attn.o_proj"), $($mode)+ l.o_proj)?;
-            $v.tensor(&name("post_attention_layernorm"), $($mode)+ l.post_norm)?;
-            $v.tensor(&name("mlp.gate_proj"), $($mode)+ l.gate_proj)?;
-            $v.tensor(&name("mlp.up_proj"), $($mode)+ l.up_proj)?;
-            $v.tensor(&name("mlp.down_proj"), $($mode)+ l.down_proj)?;
+        let names = $self.names;
+        let parts = names.parts();
+        $v.tensor(&format!("{}.weight", names.top(parts.embed)), $($mode)+ $self.embed)?;
+        if let Some(positions) = $($mode)+ $self.positions {
+            $v.tensor(&format!("{}.weight", names.top(parts.positions)), positions)?;
         }
-        $v.tensor("model.norm.weight", $($mode)+ $self.norm)?;
+        for (i, l) in ($($mode)+ $self.layers).into_iter().enumerate() {
+            let name = |part: &str| names.layer(i, part);
+            pair!($v, name(parts.input_norm), l.input_norm, $($mode)+);
+            match $($mode)+ l.qkv {
+                Qkv::Apart(q, k, v) => {
+                    pair!($v, name(parts.qkv[0]), q, $($mode)+);
+                    pair!($v, name(parts.qkv[1]), k, $($mode)+);
+                    pair!($v, name(parts.qkv[2]), v, $($mode)+);
+                }
+                Qkv::Fused(all) => pair!($v, name(parts.fused), all, $($mode)+),
+            }
+            if let Some((q, k)) = $($mode)+ l.head_norms {
+                pair!($v, name(parts.head_norms[0]), q, $($mode)+);
+                pair!($v, name(parts.head_norms[1]), k, $($mode)+);
+            }
+            pair!($v, name(parts.output), l.output, $($mode)+);
+            if let Some(norm) = $($mode)+ l.attention_norm {
+                pair!($v, name(parts.attention_norm), norm, $($mode)+);
+            }
+            pair!($v, name(parts.ff_norm), l.ff_norm, $($mode)+);
+            if let Some(gate) = $($mode)+ l.ff.gate {
+                pair!($v, name(parts.gate), gate, $($mode)+);
+            }
+            pair!($v, name(parts.up), l.ff.up, $($mode)+);
+            pair!($v, name(parts.down), l.ff.down, $($mode)+);
+            if let Some(norm) = $($mode)+ l.post_ff_norm {
+                pair!($v, name(parts.post_ff_norm), norm, $($mode)+);
+            }
+        }
+        pair!($v, names.top(parts.norm), $self.norm, $($mode)+);
         if let Some(head) = $($mode)+ $self.head {
-            $v.tensor("lm_head.weight", head)?;
+            $v.tensor(HEAD, head)?;
         }
         Ok(())
     }};

@@ -1,4 +1,4 @@
-//! Two small checkpoints against figures of transformers, in f32 and f64, with run-time and compile-time sizes.
+//! Small checkpoints of all architectures against figures of transformers, in f32 and f64, with run-time and compile-time sizes.
 #![allow(clippy::unwrap_used)]
 use dfdx::prelude::*;
 use serde_json::Value;
@@ -66,7 +66,7 @@ where
 
 #[test]
 fn loaded_models_agree_in_both_precisions() {
-    for name in ["llama_tied", "llama_untied"] {
+    for name in ["llama_tied", "llama_untied", "qwen2", "qwen3", "gemma", "gemma2", "gpt2"] {
         check(name, &load::<_, f32>(&folder(name), |c| Ok(Loaded::new(c))).unwrap());
         check(name, &load::<_, f64>(&folder(name), |c| Ok(Loaded::new(c))).unwrap());
     }
@@ -77,6 +77,7 @@ type Golden = Preset<384, 64, 128, 64, 32>;
 #[test]
 fn a_preset_gives_the_same_bits() {
     check("llama_tied", &load::<Golden, f32>(&folder("llama_tied"), Preset::new).unwrap());
+    check("gpt2", &load::<Preset<384, 48, 192, 48, 48>, f32>(&folder("gpt2"), Preset::new).unwrap());
     let fixed = load::<Golden, f32>(&folder("llama_untied"), Preset::new).unwrap();
     let sized = load::<_, f32>(&folder("llama_untied"), |c| Ok(Loaded::new(c))).unwrap();
     let tree = Tree::sequences(&[5]).unwrap();

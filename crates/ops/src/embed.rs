@@ -3,8 +3,20 @@ use crate::error::{OpsError, below};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
-use crate::simd::add_assign;
+use crate::simd::simd;
 use dfdx::prelude::*;
+
+simd! {
+    fn scaled_copy<E>(to: &mut [E], from: &[E], scale: E) {
+        for (t, &f) in to.iter_mut().zip(from) { *t = f * scale; }
+    }
+}
+
+simd! {
+    fn scaled_add<E>(to: &mut [E], from: &[E], scale: E) {
+        for (t, &f) in to.iter_mut().zip(from) { *t += f * scale; }
+    }
+}
 
 /// Rows `ids` of the table `weight`: token embeddings.
 ///
@@ -24,8 +36,24 @@ pub fn embed<V: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
 where
     Cpu: Device<E>,
 {
+    embed_scaled(weight, ids, 1.0, tape)
+}
+
+/// [`embed`] with the rows multiplied by `scale`.
+///
+/// # Errors
+/// An id that is not below V, with its position.
+pub fn embed_scaled<V: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
+    weight: &Tensor<(V, D), E, Cpu>,
+    ids: &[usize],
+    scale: f64,
+    tape: T,
+) -> Result<Tensor<(usize, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
     let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
-    pick("embed", weight, ids, tape.merge(wt))
+    pick("embed", weight, ids, E::c(scale), tape.merge(wt))
 }
 
 /// Rows `at` of an activation, in that order; a row may be taken several times.
@@ -46,13 +74,14 @@ where
     Cpu: Device<E>,
 {
     let (x, tape) = x.try_contiguous()?.split_tape();
-    pick("rows", x, at, tape)
+    pick("rows", x, at, E::one(), tape)
 }
 
 fn pick<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
     op: &'static str,
     x: Tensor<(N, D), E, Cpu>,
     at: &[usize],
+    scale: E,
     tape: T,
 ) -> Result<Tensor<(usize, D), E, Cpu, T>, OpsError>
 where
@@ -63,13 +92,13 @@ where
     let width = d.size();
     let mut out: Tensor<(usize, D), E, Cpu> = x.device().try_zeros_like(&(at.len(), d))?;
     for (to, &i) in data_mut(&mut out).chunks_exact_mut(width).zip(at) {
-        to.copy_from_slice(&data(&x)[i * width..(i + 1) * width]);
+        scaled_copy(to, &data(&x)[i * width..(i + 1) * width], scale);
     }
     let (slot, at) = (GradSlot::of(&x), at.to_vec());
     Ok(record(out, tape, move |go, grads| {
         let dx = slot.get(grads)?;
         for (g, &i) in go.chunks_exact(width).zip(&at) {
-            add_assign(&mut dx[i * width..(i + 1) * width], g);
+            scaled_add(&mut dx[i * width..(i + 1) * width], g, scale);
         }
         Ok(())
     }))

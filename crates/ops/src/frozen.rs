@@ -1,8 +1,9 @@
 //! Weights that are not trained, stored in 16 or 8 bits.
 use crate::bf16::{PANEL, Source, to_bf16};
+use crate::error::{OpsError, below};
 use crate::mm::{Precision, View, big};
 use crate::par::{Ptr, split};
-use crate::raw::data;
+use crate::raw::{data, data_mut};
 use crate::scalar::Scalar;
 use crate::weights::Weights;
 use dfdx::prelude::*;
@@ -27,6 +28,30 @@ pub struct Frozen<O: Dim, I: Dim> {
     rows: O,
     cols: I,
     pub(crate) store: Arc<Store>,
+}
+
+/// Rows `ids` of frozen weights times `scale`: token embeddings that are not trained.
+///
+/// # Shapes
+/// weight (V, D), result (ids.len(), D).
+///
+/// # Errors
+/// An id that is not below V, with its position.
+pub fn embed_frozen<V: Dim, D: Dim, E: Scalar>(
+    weight: &Frozen<V, D>,
+    ids: &[usize],
+    scale: f64,
+) -> Result<Tensor<(usize, D), E, Cpu>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    below("embed", ids, weight.rows.size(), None)?;
+    let mut out: Tensor<(usize, D), E, Cpu> = Cpu::default().try_zeros_like(&(ids.len(), weight.cols))?;
+    for (to, &i) in data_mut(&mut out).chunks_exact_mut(weight.cols.size()).zip(ids) {
+        weight.store.decode(i..i + 1, to);
+        to.iter_mut().for_each(|v| *v *= E::c(scale));
+    }
+    Ok(out)
 }
 
 /// Packed rows: word `(panel * words per row + j) * 16 + row` holds a row's elements from `j * per word` on, the first in
@@ -138,10 +163,6 @@ impl Store {
 }
 
 impl<E: Scalar> Weights<E> for Store {
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
     fn cols(&self) -> usize {
         self.cols
     }

@@ -6,13 +6,15 @@
 //!
 //! | operation | result | never stores |
 //! |---|---|---|
-//! | [`linear`], [`linear_add`] | `x W^T (+ residual)` | |
-//! | [`rmsnorm`] | `x / sqrt(mean(x^2) + eps) * w` | the normalised rows |
+//! | [`linear`], [`linear_add`], [`linear_bias`], [`linear_bias_add`] | `x W^T (+ bias) (+ residual)` | |
+//! | [`rmsnorm`], [`rmsnorm_offset`] | `x / sqrt(mean(x^2) + eps) * (offset + w)` | the normalised rows |
+//! | [`layernorm`] | `(x - mean) / sqrt(var + eps) * w + b` | the normalised rows |
 //! | [`rope`] | rotated heads at given positions | per-call sine tables |
-//! | [`attention`] | causal attention over packed prefix trees, grouped heads | a `[T, T]` matrix |
-//! | [`swiglu`] | `silu(gate) * up` | |
-//! | [`embed`], [`rows`] | rows of a table, rows of an activation | |
-//! | [`linear_logps`] | token log-probabilities | the `[N, V]` logits |
+//! | [`attention`] | causal attention over packed prefix trees, grouped heads, soft caps, windows | a `[T, T]` matrix |
+//! | [`activate`], [`gated`] | `act(x)`, `act(gate) * up` | |
+//! | [`embed`], [`embed_scaled`], [`rows`], [`columns`] | rows of a table, rows and columns of an activation | |
+//! | [`plus`], [`softcap`] | `a + b`, `cap tanh(x / cap)` | |
+//! | [`linear_logps`], [`linear_logps_capped`] | token log-probabilities | the `[N, V]` logits |
 //! | [`range_sums`] | sums over ranges of a vector | |
 //!
 //! [`AdamW`] and [`Sgd`] update everything that a [`Params`] visitor reaches; [`grad_norm`] measures it.
@@ -34,12 +36,15 @@
 //! ```
 #![allow(unsafe_code)]
 
+mod activation;
 mod attention;
 mod bf16;
+mod bias;
 mod checkpoint;
 mod embed;
 mod error;
 mod frozen;
+mod layernorm;
 mod linear;
 mod logps;
 mod machine;
@@ -54,19 +59,23 @@ mod raw;
 mod rmsnorm;
 mod rope;
 mod scalar;
+mod shape;
 mod simd;
 mod skinny;
-mod swiglu;
+mod softcap;
 mod tree;
 mod weights;
 
-pub use attention::{Cached, Heads, attention, decode_attention};
+pub use activation::{Activation, activate, gated};
+pub use attention::{AttentionConfig, Cached, Heads, attention, decode_attention};
+pub use bias::{linear_bias, linear_bias_add};
 pub use checkpoint::{Part, checkpoint};
-pub use embed::{embed, rows};
+pub use embed::{embed, embed_scaled, rows};
 pub use error::OpsError;
-pub use frozen::{Frozen, FrozenFormat};
+pub use frozen::{Frozen, FrozenFormat, embed_frozen};
+pub use layernorm::layernorm;
 pub use linear::{linear, linear_add, linear_frozen};
-pub use logps::{Logps, linear_logps};
+pub use logps::{Logps, linear_logps, linear_logps_capped, linear_logps_frozen};
 pub use machine::Machine;
 pub use memory::keep_freed_memory;
 pub use mm::Precision;
@@ -76,8 +85,9 @@ pub use par::with_threads;
 pub use params::{Grads, Params, TapeOf, Visit, VisitMut, alloc_grads, tape_into};
 pub use ranges::range_sums;
 pub use raw::{data, data_mut, grad_mut};
-pub use rmsnorm::rmsnorm;
+pub use rmsnorm::{rmsnorm, rmsnorm_offset};
 pub use rope::{RopeTable, rope};
 pub use scalar::Scalar;
-pub use swiglu::swiglu;
+pub use shape::{columns, plus};
+pub use softcap::softcap;
 pub use tree::{Segment, Tree};

@@ -1,12 +1,16 @@
 //! Token log-probabilities without logits in memory.
 use crate::error::{OpsError, below, same};
+use crate::frozen::Frozen;
 use crate::mm::{Precision, View, big};
 use crate::par::split_rows;
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, record};
 use crate::scalar::Scalar;
 use crate::simd::{fold, largest, simd};
+use crate::softcap::{cap, uncap};
+use crate::weights::{Dense, Weights};
 use dfdx::prelude::*;
+use std::ops::Range;
 
 /// Vocabulary rows per chunk: at most N x 2048 logits exist at a time.
 const CHUNK: usize = 2048;
@@ -62,40 +66,90 @@ pub fn linear_logps<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
 where
     Cpu: Device<E>,
 {
+    linear_logps_capped(hidden, weight, targets, None, precision)
+}
+
+/// [`linear_logps`] with the logits soft-capped, `limit tanh(logit / limit)`, before the softmax.
+///
+/// # Errors
+/// A target outside the vocabulary, sizes that disagree.
+pub fn linear_logps_capped<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
+    hidden: Tensor<(N, D), E, Cpu, T>,
+    weight: &Tensor<(V, D), E, Cpu>,
+    targets: &[usize],
+    limit: Option<f64>,
+    precision: Precision,
+) -> Result<Tensor<(N,), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
     let (n, _) = *hidden.shape();
-    same("linear_logps", "number of targets", n.size(), targets.len())?;
     same("linear_logps", "columns of the weight", hidden.shape().1.size(), weight.shape().1.size())?;
-    below("linear_logps", targets, weight.shape().0.size(), Some(Logps::IGNORED))?;
+    let head = Head::new(targets, n.size(), weight.shape().0.size(), limit)?;
     let (hidden, tape) = hidden.try_contiguous()?.split_tape();
     let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
-    let (width, vocab) = (hidden.shape().1.size(), weight.shape().0.size());
-    let head = Head { targets: targets.to_vec(), width, vocab, precision };
-    let (out, lse) = head.forward(data(&hidden), data(&weight));
+    let cols = hidden.shape().1.size();
+    let (out, lse) = head.forward(data(&hidden), &Dense { d: data(&weight), cols, precision });
     let out = hidden.device().try_tensor_from_vec(out, (n,))?;
     let (gh, gw) = (GradSlot::of(&hidden), GradSlot::of(&weight));
     Ok(record(out, tape.merge(wt), move |go, grads| {
         let (mut dh, mut dw) = (gh.take(grads)?, gw.take(grads)?);
-        head.backward(go, &lse, (data(&hidden), data(&weight)), (&mut dh, &mut dw));
+        let dense = Dense { d: data(&weight), cols, precision };
+        head.backward(go, &lse, (data(&hidden), &dense), &mut dh, |range, g, h| {
+            big(&mut dw[range.start * cols..range.end * cols], cols, true, g.t(), h, precision);
+        });
         gh.put(grads, dh)?;
         gw.put(grads, dw)
     }))
 }
 
+/// [`linear_logps_capped`] for frozen weights.
+///
+/// # Gradient
+/// To `hidden` alone.
+///
+/// # Errors
+/// A target outside the vocabulary, sizes that disagree.
+pub fn linear_logps_frozen<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
+    hidden: Tensor<(N, D), E, Cpu, T>,
+    weight: &Frozen<V, D>,
+    targets: &[usize],
+    limit: Option<f64>,
+) -> Result<Tensor<(N,), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let ((n, d), (v, d2)) = (*hidden.shape(), weight.shape());
+    same("linear_logps", "columns of the weight", d.size(), d2.size())?;
+    let head = Head::new(targets, n.size(), v.size(), limit)?;
+    let (hidden, tape) = hidden.try_contiguous()?.split_tape();
+    let store = weight.store.clone();
+    let (out, lse) = head.forward(data(&hidden), &*store);
+    let out = hidden.device().try_tensor_from_vec(out, (n,))?;
+    let gh = GradSlot::of(&hidden);
+    Ok(record(out, tape, move |go, grads| {
+        head.backward(go, &lse, (data(&hidden), &*store), gh.get(grads)?, |_, _, _| ());
+        Ok(())
+    }))
+}
+
 struct Head {
     targets: Vec<usize>,
-    width: usize,
     vocab: usize,
-    precision: Precision,
+    limit: Option<f64>,
 }
 
 impl Head {
-    /// (first row, rows, their weights) of each chunk.
-    fn chunks<'a, E>(&self, weight: &'a [E]) -> impl Iterator<Item = (usize, usize, View<'a, E>)> {
-        let (width, vocab) = (self.width, self.vocab);
-        (0..vocab).step_by(CHUNK).map(move |v0| {
-            let c = CHUNK.min(vocab - v0);
-            (v0, c, View::new(&weight[v0 * width..(v0 + c) * width], c, width))
-        })
+    fn new(targets: &[usize], n: usize, vocab: usize, limit: Option<f64>) -> Result<Self, OpsError> {
+        same("linear_logps", "number of targets", n, targets.len())?;
+        below("linear_logps", targets, vocab, Some(Logps::IGNORED))?;
+        Ok(Head { targets: targets.to_vec(), vocab, limit })
+    }
+
+    /// Ranges of rows of the weight.
+    fn chunks(&self) -> impl Iterator<Item = Range<usize>> {
+        let vocab = self.vocab;
+        (0..vocab).step_by(CHUNK).map(move |v0| v0..(v0 + CHUNK).min(vocab))
     }
 
     fn scratch<E: Scalar>(&self) -> Vec<E> {
@@ -103,19 +157,22 @@ impl Head {
     }
 
     /// Log-probability of each target, and the log-sum-exp of each row.
-    fn forward<E: Scalar>(&self, hidden: &[E], weight: &[E]) -> (Vec<E>, Vec<E>) {
+    fn forward<E: Scalar>(&self, hidden: &[E], weight: &impl Weights<E>) -> (Vec<E>, Vec<E>) {
         let n = self.targets.len();
+        let h = View::new(hidden, n, weight.cols());
         let mut logits = self.scratch();
         let mut state = vec![(E::neg_infinity(), E::zero()); n];
         let mut out = vec![E::zero(); n];
-        for (v0, c, w) in self.chunks(weight) {
-            big(&mut logits, c, false, View::new(hidden, n, self.width), w.t(), self.precision);
+        for range in self.chunks() {
+            let c = range.len();
+            weight.forward(&mut logits, c, false, h, range.clone());
+            self.cap(&mut logits[..n * c], c);
             let logits = &logits;
             split_rows((&mut state, 1), (&mut out, 1), 16, |first, state, out| {
                 for (i, ((max, sum), out)) in state.iter_mut().zip(out).enumerate() {
                     let row = &logits[(first + i) * c..(first + i + 1) * c];
                     extend(row, max, sum);
-                    if let Some(&logit) = self.targets[first + i].checked_sub(v0).and_then(|t| row.get(t)) {
+                    if let Some(&logit) = self.targets[first + i].checked_sub(range.start).and_then(|t| row.get(t)) {
                         *out = logit;
                     }
                 }
@@ -128,28 +185,54 @@ impl Head {
         (out, lse)
     }
 
-    fn backward<E: Scalar>(&self, go: &[E], lse: &[E], (hidden, weight): (&[E], &[E]), (dh, dw): (&mut [E], &mut [E])) {
-        let (n, d) = (self.targets.len(), self.width);
+    /// Adds to `dh`, and hands each range of rows with the gradient of its logits and the states to `own`, for the
+    /// weight's gradient.
+    fn backward<E: Scalar>(
+        &self,
+        go: &[E],
+        lse: &[E],
+        (hidden, weight): (&[E], &impl Weights<E>),
+        dh: &mut [E],
+        mut own: impl FnMut(Range<usize>, View<E>, View<E>),
+    ) {
+        let n = self.targets.len();
+        let h = View::new(hidden, n, weight.cols());
         let mut logits: Vec<E> = self.scratch();
-        let h = View::new(hidden, n, d);
-        for (v0, c, w) in self.chunks(weight) {
-            big(&mut logits, c, false, h, w.t(), self.precision);
+        for range in self.chunks() {
+            let c = range.len();
+            weight.forward(&mut logits, c, false, h, range.clone());
             split_rows((&mut logits[..n * c], c), (&mut [(); 0], 0), 16, |first, part, _| {
                 for (i, row) in part.chunks_exact_mut(c).enumerate() {
-                    self.pull_row(row, first + i, v0, go, lse);
+                    self.pull_row(row, first + i, range.start, go, lse);
                 }
             });
             let g = View::new(&logits, n, c);
-            big(dh, d, true, g, w, self.precision);
-            big(&mut dw[v0 * d..(v0 + c) * d], d, true, g.t(), h, self.precision);
+            weight.backward(dh, g, range.clone());
+            own(range, g, h);
         }
     }
 
-    /// Logits of row `i` to the loss's gradient with respect to them.
+    /// Soft-caps a chunk of logits where the model does so.
+    fn cap<E: Scalar>(&self, logits: &mut [E], width: usize) {
+        if let Some(limit) = self.limit {
+            split_rows((logits, width), (&mut [(); 0], 0), 16, |_, part, _| cap(part, E::c(limit)));
+        }
+    }
+
+    /// Logits of row `i` (before the cap) to the loss's gradient with respect to them.
     fn pull_row<E: Scalar>(&self, row: &mut [E], i: usize, v0: usize, go: &[E], lse: &[E]) {
         if self.targets[i] == Logps::IGNORED || go[i] == E::zero() {
             return row.fill(E::zero());
         }
+        let Some(limit) = self.limit.map(E::c) else { return self.pull_capped(row, i, v0, go, lse) };
+        cap(row, limit);
+        let capped = row.to_vec();
+        self.pull_capped(row, i, v0, go, lse);
+        uncap(row, &capped, limit);
+    }
+
+    /// Logits of row `i` as the softmax sees them to the loss's gradient with respect to them.
+    fn pull_capped<E: Scalar>(&self, row: &mut [E], i: usize, v0: usize, go: &[E], lse: &[E]) {
         pull(row, lse[i], go[i]);
         if let Some(x) = self.targets[i].checked_sub(v0).and_then(|t| row.get_mut(t)) {
             *x += go[i];

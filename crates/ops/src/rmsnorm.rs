@@ -1,4 +1,4 @@
-//! `y = x / sqrt(mean(x^2) + eps) * w` over the last axis.
+//! `y = x / sqrt(mean(x^2) + eps) * (offset + w)` over the last axis.
 use crate::error::{OpsError, same};
 use crate::par::{blocks, split_rows};
 use crate::params::TapeOf;
@@ -57,6 +57,22 @@ pub fn rmsnorm<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
 where
     Cpu: Device<E>,
 {
+    rmsnorm_offset(x, weight, 0.0, eps)
+}
+
+/// [`rmsnorm`] with the scale `offset + weight`; Gemma's weights are stored with offset 1.
+///
+/// # Errors
+/// Run-time sizes that disagree.
+pub fn rmsnorm_offset<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, D), E, Cpu, T>,
+    weight: &Tensor<(D,), E, Cpu>,
+    offset: f64,
+    eps: f64,
+) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
     let (n, d) = *x.shape();
     let (n, width) = (n.size(), d.size());
     same("rmsnorm", "length of the weight", width, weight.shape().0.size())?;
@@ -64,17 +80,18 @@ where
     let (w, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
     let mut out = x.device().try_zeros_like(x.shape())?;
     let mut scale = vec![E::zero(); n];
-    let (xs, ws) = (data(&x), data(&w));
+    let factors: Vec<E> = data(&w).iter().map(|&w| E::c(offset) + w).collect();
+    let xs = data(&x);
     split_rows((data_mut(&mut out), width), (&mut scale, 1), 64, |first, y, r| {
         for (i, (y, r)) in y.chunks_exact_mut(width).zip(r).enumerate() {
             let o = (first + i) * width;
-            *r = forward(y, &xs[o..o + width], ws, E::c(eps));
+            *r = forward(y, &xs[o..o + width], &factors, E::c(eps));
         }
     });
     let (gx, gw) = (GradSlot::of(&x), GradSlot::of(&w));
     Ok(record(out, tape.merge(wt), move |go, grads| {
         let mut dw = gw.take(grads)?;
-        spread(gx.get(grads)?, &mut dw, go, data(&x), data(&w), &scale);
+        spread(gx.get(grads)?, &mut dw, go, data(&x), &factors, &scale);
         gw.put(grads, dw)
     }))
 }

@@ -20,8 +20,14 @@ impl<E: Scalar> RopeTable<E> {
     /// Table for `positions` positions; `frequencies` holds one angle per step of position, in radians, for each of the
     /// head's two halves: `base^(-2 i / head_dim)` for the plain form. Angles are made in f64.
     pub fn new(frequencies: &[f64], positions: usize) -> Self {
+        Self::scaled(frequencies, 1.0, positions)
+    }
+
+    /// [`RopeTable::new`] with cosines and sines multiplied by `amplitude`, so that rotated vectors change their length.
+    pub fn scaled(frequencies: &[f64], amplitude: f64, positions: usize) -> Self {
         let angles = (0..positions).flat_map(|p| frequencies.iter().map(move |f| p as f64 * f));
-        let (cos, sin) = angles.map(|a| (E::c(a.cos()), E::c(a.sin()))).unzip::<E, E, Vec<E>, Vec<E>>();
+        let (cos, sin) =
+            angles.map(|a| (E::c(a.cos() * amplitude), E::c(a.sin() * amplitude))).unzip::<E, E, Vec<E>, Vec<E>>();
         RopeTable { half: frequencies.len(), cos: Arc::new(cos), sin: Arc::new(sin) }
     }
 

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 /// A matrix `W` of which ranges of rows are used.
 pub(crate) trait Weights<E: Scalar> {
-    fn rows(&self) -> usize;
     fn cols(&self) -> usize;
     /// `c (+)= x W[range]^T`, rows of `c` lying `stride` apart.
     fn forward(&self, c: &mut [E], stride: usize, acc: bool, x: View<E>, range: Range<usize>);
@@ -27,10 +26,6 @@ impl<E: Scalar> Dense<'_, E> {
 }
 
 impl<E: Scalar> Weights<E> for Dense<'_, E> {
-    fn rows(&self) -> usize {
-        self.d.len() / self.cols.max(1)
-    }
-
     fn cols(&self) -> usize {
         self.cols
     }

@@ -75,6 +75,26 @@ fn gradients() {
 }
 
 #[test]
+fn rows_and_log_probabilities() {
+    for format in FORMATS {
+        let frozen = Frozen::new(&matrix::<f64>(50, 6, 4), format);
+        let dense = Cpu::default().tensor_from_vec(numbers::<f64>(&frozen), (50, 6));
+        let (targets, ids) = ([3, Logps::IGNORED, 49], [7, 0, 7]);
+        let rows: Tensor<_, f64, _> = embed_frozen(&frozen, &ids, 2.0).unwrap();
+        assert_eq!(rows.as_vec(), embed_scaled(&dense, &ids, 2.0, NoneTape).unwrap().as_vec());
+        for limit in [None, Some(1.5)] {
+            let plain = linear_logps_capped(rows.clone(), &dense, &targets, limit, Precision::Full).unwrap().as_vec();
+            let found = linear_logps_frozen(rows.clone(), &frozen, &targets, limit).unwrap().as_vec();
+            for (a, b) in plain.iter().zip(found) {
+                assert!((a - b).abs() < 1e-12, "{a} {b}");
+            }
+            check(&[(3, 6)], 5, |x| weigh(linear_logps_frozen(x[0].leaky_trace(), &frozen, &targets, limit).unwrap()));
+        }
+        assert!(embed_frozen::<_, _, f64>(&frozen, &[50], 1.0).unwrap_err().to_string().contains("index 50"));
+    }
+}
+
+#[test]
 fn memory_and_errors() {
     let w: Tensor<_, f32, _> = matrix(32, 64, 1);
     assert_eq!(Frozen::new(&w, FrozenFormat::Bf16).bytes(), 32 * 64 * 2);

@@ -36,9 +36,61 @@ fn rms_norm_over_a_lane_and_a_rest() {
     }
 }
 
+const ACTIVATIONS: [Activation; 3] = [Activation::Silu, Activation::GeluTanh, Activation::GeluErf];
+
 #[test]
-fn swiglu_on_both_sides() {
-    check(&[(4, 9), (4, 9)], 5, |x| weigh(swiglu(x[0].leaky_trace(), x[1].retaped()).unwrap()));
+fn activations_plain_and_gated() {
+    for act in ACTIVATIONS {
+        check(&[(4, 9), (4, 9)], 5, |x| weigh(gated(x[0].leaky_trace(), x[1].retaped(), act).unwrap()));
+        check(&[(1, 1)], 6, |x| weigh(activate(x[0].leaky_trace(), act).unwrap()));
+        check(&[(5, 67)], 7, |x| weigh(activate(x[0].leaky_trace().try_mul(4.0).unwrap(), act).unwrap()));
+    }
+}
+
+#[test]
+fn rms_norm_with_an_offset() {
+    check(&[(3, 37), (1, 37)], 4, |x| weigh(rmsnorm_offset(x[0].leaky_trace(), &vector(&x[1]), 1.0, 1e-2).unwrap()));
+}
+
+#[test]
+fn layer_norm_over_a_lane_and_a_rest() {
+    for (rows, width) in [(1, 1), (1, 2), (3, 37), (300, 3)] {
+        check(&[(rows, width), (1, width), (1, width)], 14, |x| {
+            weigh(layernorm(x[0].leaky_trace(), &vector(&x[1]), &vector(&x[2]), 1e-2).unwrap())
+        });
+    }
+}
+
+#[test]
+fn a_bias_with_and_without_residual() {
+    for rows in [1, 3, 300] {
+        check(&[(rows, 2), (5, 2), (1, 5)], 15, |x| {
+            weigh(linear_bias(x[0].leaky_trace(), &x[1], &vector(&x[2]), Precision::Full).unwrap())
+        });
+    }
+    check(&[(3, 4), (5, 4), (1, 5), (3, 5)], 16, |x| {
+        let residual = x[3].retaped();
+        weigh(linear_bias_add(x[0].leaky_trace(), &x[1], &vector(&x[2]), residual, Precision::Full).unwrap())
+    });
+}
+
+#[test]
+fn a_bias_under_a_result_that_is_used_twice() {
+    check(&[(3, 4), (5, 4), (1, 5)], 17, |x| {
+        let y = linear_bias(x[0].leaky_trace(), &x[1], &vector(&x[2]), Precision::Full).unwrap();
+        weigh(plus(activate(y.with_empty_tape(), Activation::Silu).unwrap(), y).unwrap())
+    });
+}
+
+#[test]
+fn sums_columns_and_caps() {
+    check(&[(3, 4), (3, 4)], 18, |x| weigh(plus(x[0].leaky_trace(), x[1].retaped()).unwrap()));
+    check(&[(3, 7)], 19, |x| {
+        let x: Tensor<(usize, usize), f64, Cpu, _> = x[0].leaky_trace();
+        let (a, b) = (columns(x.with_empty_tape(), 0, 3usize).unwrap(), columns(x, 2, 3usize).unwrap());
+        weigh(gated(a, b, Activation::Silu).unwrap())
+    });
+    check(&[(3, 7)], 20, |x| weigh(softcap(x[0].leaky_trace(), 0.4).unwrap()));
 }
 
 #[test]
@@ -46,6 +98,10 @@ fn embedding_and_rows_add_up_repeated_use() {
     check(&[(6, 3)], 6, |x| {
         let tape = tape_into(&Cpu::default(), Gradients::leaky());
         weigh(embed(&x[0], &[5, 0, 5, 2], tape).unwrap())
+    });
+    check(&[(6, 3)], 6, |x| {
+        let tape = tape_into(&Cpu::default(), Gradients::leaky());
+        weigh(embed_scaled(&x[0], &[5, 0, 5, 2], 1.7, tape).unwrap())
     });
     check(&[(6, 3)], 7, |x| weigh(rows(x[0].leaky_trace(), &[1, 1, 4]).unwrap()));
 }
@@ -62,6 +118,8 @@ fn range_sums_overlap_and_may_be_empty() {
 fn rope_turns_back_in_the_backward_pass() {
     let table = RopeTable::new(&[1.0, 0.3, 0.01], 9);
     check(&[(4, 12)], 9, |x| weigh(rope(x[0].leaky_trace(), &table, &[0, 8, 3, 3]).unwrap()));
+    let table = RopeTable::scaled(&[1.0, 0.3, 0.01], 1.3, 9);
+    check(&[(4, 12)], 9, |x| weigh(rope(x[0].leaky_trace(), &table, &[0, 8, 3, 3]).unwrap()));
 }
 
 #[test]
@@ -69,6 +127,10 @@ fn token_logps_with_an_ignored_row() {
     for vocab in [1, 5] {
         check(&[(4, 3), (vocab, 3)], 10, |x| {
             weigh(linear_logps(x[0].leaky_trace(), &x[1], &[0, vocab - 1, Logps::IGNORED, 0], Precision::Full).unwrap())
+        });
+        check(&[(4, 3), (vocab, 3)], 10, |x| {
+            let targets = [0, vocab - 1, Logps::IGNORED, 0];
+            weigh(linear_logps_capped(x[0].leaky_trace(), &x[1], &targets, Some(0.7), Precision::Full).unwrap())
         });
     }
 }
@@ -84,6 +146,32 @@ fn attention_over_a_tree() {
             weigh(attention(x[0].leaky_trace(), x[1].retaped(), x[2].retaped(), &tree, heads).unwrap())
         });
     }
+}
+
+/// Scale, cap and window all away from their defaults.
+fn peculiar(heads: Heads, window: usize) -> AttentionConfig {
+    AttentionConfig { scale: 1.1, softcap: Some(0.8), window: Some(window), ..heads.into() }
+}
+
+#[test]
+fn attention_with_cap_and_window_over_a_tree() {
+    let s = |start, len, parent| Segment { start, len, parent };
+    let tree = Tree::new(vec![s(0, 3, None), s(3, 2, Some(0)), s(5, 1, Some(1)), s(6, 3, Some(0)), s(9, 2, None)]).unwrap();
+    let heads = Heads { heads: 4, kv_heads: 2, dim: 3 };
+    for window in [1, 2, 4, 50] {
+        check(&[(11, 12), (11, 6), (11, 6)], 11, |x| {
+            weigh(attention(x[0].leaky_trace(), x[1].retaped(), x[2].retaped(), &tree, peculiar(heads, window)).unwrap())
+        });
+    }
+}
+
+#[test]
+fn attention_with_a_window_beyond_one_block_of_rows() {
+    let tree = Tree::sequences(&[150]).unwrap();
+    let heads = Heads { heads: 1, kv_heads: 1, dim: 1 };
+    check(&[(150, 1), (150, 1), (150, 1)], 13, |x| {
+        weigh(attention(x[0].leaky_trace(), x[1].retaped(), x[2].retaped(), &tree, peculiar(heads, 9)).unwrap())
+    });
 }
 
 #[test]

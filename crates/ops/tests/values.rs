@@ -108,6 +108,73 @@ proptest! {
     }
 }
 
+/// Capped, windowed attention written out, one query at a time.
+fn written_out(q: &Matrix, k: &Matrix, v: &Matrix, config: AttentionConfig) -> Vec<f64> {
+    let (h, cap, window) = (config.heads, config.softcap.unwrap(), config.window.unwrap());
+    let (q, k, v, n) = (q.as_vec(), k.as_vec(), v.as_vec(), q.shape().0);
+    let (wide, narrow, d) = (h.heads * h.dim, h.kv_heads * h.dim, h.dim);
+    let mut out = vec![0.0; n * wide];
+    for (i, head) in (0..n).flat_map(|i| (0..h.heads).map(move |h| (i, h))) {
+        let kv = head / (h.heads / h.kv_heads);
+        let seen: Vec<usize> = (0..=i).filter(|j| i - j < window).collect();
+        let score = |j: usize| (0..d).map(|c| q[i * wide + head * d + c] * k[j * narrow + kv * d + c]).sum::<f64>();
+        let weights: Vec<f64> = seen.iter().map(|&j| (cap * (config.scale * score(j) / cap).tanh()).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        for c in 0..d {
+            let sum: f64 = seen.iter().zip(&weights).map(|(&j, w)| w * v[j * narrow + kv * d + c]).sum();
+            out[i * wide + head * d + c] = sum / total;
+        }
+    }
+    out
+}
+
+#[test]
+fn caps_and_windows_as_written_out() {
+    let dev = Cpu::default();
+    let heads = Heads { heads: 4, kv_heads: 2, dim: 3 };
+    for (n, window) in [(1, 1), (7, 3), (300, 40), (300, 129)] {
+        let config = AttentionConfig { scale: 2.0, softcap: Some(1.5), window: Some(window), ..heads.into() };
+        let (q, k, v) = (matrix(&dev, 1, n, 12), matrix(&dev, 2, n, 6), matrix(&dev, 3, n, 6));
+        let expected = written_out(&q, &k, &v, config);
+        let tree = Tree::sequences(&[n]).unwrap();
+        let found = attention(q.clone(), k.clone(), v.clone(), &tree, config).unwrap().as_vec();
+        close(&found, &expected, 1e-13);
+        let cache = Cached { keys: data(&k), values: data(&v) };
+        let step = decode_attention(&rows(q, &[n - 1]).unwrap(), &[cache], config).unwrap().as_vec();
+        close(&step, &expected[(n - 1) * 12..], 1e-13);
+    }
+    let none = AttentionConfig { window: Some(0), ..heads.into() };
+    let (q, k) = (matrix(&dev, 1, 2, 12), matrix(&dev, 2, 2, 6));
+    let e = attention(q, k.clone(), k, &Tree::sequences(&[2]).unwrap(), none).unwrap_err().to_string();
+    assert!(e.contains("window is 0"), "{e}");
+}
+
+#[test]
+fn capped_logps_over_several_chunks() {
+    let dev = Cpu::default();
+    let (h, w) = (matrix(&dev, 1, 5, 8), matrix(&dev, 2, 4500, 8));
+    let targets: Vec<usize> = (0..5).map(|i| i * 974).collect();
+    let fused = linear_logps_capped(h.leaky_trace(), &w, &targets, Some(0.5), Precision::Full).unwrap();
+    let logits = linear(h.leaky_trace(), &w, Precision::Full).unwrap();
+    let plain = softcap(logits, 0.5).unwrap().log_softmax::<Axis<1>>().select(dev.tensor_from_vec(targets, (5,)));
+    close(&fused.as_vec(), &plain.as_vec(), 1e-12);
+    let (a, b) = (fused.sum().backward(), plain.sum().backward());
+    close(&a.get(&h).as_vec(), &b.get(&h).as_vec(), 1e-12);
+    close(&a.get(&w).as_vec(), &b.get(&w).as_vec(), 1e-12);
+}
+
+#[test]
+fn layer_norm_of_a_large_offset() {
+    let dev = Cpu::default();
+    let x: Tensor<(usize, usize), f32, _> = dev.tensor_from_vec(vec![10_001.0, 10_002.0, 10_003.0], (1, 3));
+    let (w, b) = (dev.tensor_from_vec(vec![1.0, 2.0, 3.0], (3,)), dev.tensor_from_vec(vec![0.5; 3], (3,)));
+    let y = layernorm(x, &w, &b, 0.0).unwrap().as_vec();
+    let edge = 1.5f32.sqrt();
+    for (y, e) in y.iter().zip([0.5 - edge, 0.5, 0.5 + 3.0 * edge]) {
+        assert!((y - e).abs() < 1e-5, "{y} against {e}");
+    }
+}
+
 #[test]
 fn the_cached_step_equals_the_last_row() {
     let dev = Cpu::default();
@@ -133,6 +200,14 @@ fn wrong_sizes_and_indices_are_errors_that_name_them() {
     assert!(text(embed(&x, &[0, 3], NoneTape).unwrap_err()).contains("index 3 at position 1 is not below 3"));
     assert!(text(linear_logps(x.clone(), &x, &[0, 0, 9], Precision::Full).unwrap_err()).contains("index 9"));
     assert!(text(linear_logps(x.clone(), &x, &[0], Precision::Full).unwrap_err()).contains("number of targets"));
+    let short = matrix(&dev, 4, 1, 3).reshape_like(&(3,));
+    assert!(
+        text(linear_bias(x.clone(), &x, &matrix(&dev, 4, 1, 2).reshape_like(&(2,)), Precision::Full).unwrap_err())
+            .contains("length of the bias is 2, expected 3")
+    );
+    assert!(text(layernorm(x.clone(), &short, &short, 0.0).unwrap_err()).contains("length of the weight is 3, expected 4"));
+    assert!(text(columns(x.clone(), 2, 3usize).unwrap_err()).contains("end of the columns is 5, expected 4"));
+    assert!(text(plus(x.clone(), matrix(&dev, 2, 2, 4)).unwrap_err()).contains("rows of the second is 2, expected 3"));
     let table = RopeTable::new(&[1.0], 2);
     assert!(text(rope(x, &table, &[0, 1, 2]).unwrap_err()).contains("index 2"));
 }

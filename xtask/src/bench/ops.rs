@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::time::Instant;
 use tropism_lm::LmError;
 use tropism_ops::{
-    Heads, Machine, OpsError, Precision, RopeTable, Tree, attention, linear, linear_logps, rmsnorm, rope, swiglu,
+    Activation, Heads, Machine, OpsError, Precision, RopeTable, Tree, attention, gated, linear, linear_logps, rmsnorm, rope,
 };
 
 type Matrix = Tensor<(usize, usize), f32, Cpu>;
@@ -112,7 +112,7 @@ impl Bench {
         let times = self.both(|| rmsnorm(x.leaky_trace(), &scale, 1e-5))?;
         self.keep("rmsnorm", "gbs", (8 * n * hidden) as f64, 2.0, times);
         let (gate, up) = (self.matrix(n, ff), self.matrix(n, ff));
-        let times = self.both(|| swiglu(gate.leaky_trace(), up.retaped()))?;
+        let times = self.both(|| gated(gate.leaky_trace(), up.retaped(), Activation::Silu))?;
         self.keep("swiglu", "gbs", (12 * n * ff) as f64, 7.0 / 3.0, times);
         let positions: Vec<usize> = (0..n).collect();
         let frequencies: Vec<f64> = (0..dim / 2).map(|i| 1e-4f64.powf(2.0 * i as f64 / dim as f64)).collect();

@@ -4,7 +4,7 @@ use crate::error::XtaskError;
 use dfdx::prelude::{Cpu, Device};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use tropism_lm::{Loaded, load};
+use tropism_lm::{Architecture, Loaded, load};
 use tropism_ops::Scalar;
 
 pub(super) fn check(folder: &Path, tally: &mut Tally) -> Result<(), XtaskError> {
@@ -18,7 +18,8 @@ pub(super) fn check(folder: &Path, tally: &mut Tally) -> Result<(), XtaskError> 
     for model in models {
         let config = read(&model.join("config.json"))?;
         let figures = read(&model.join("forward.json"))?;
-        if config["model_type"] == "llama" {
+        let known = |a: &Architecture| config["model_type"] == a.name();
+        if Architecture::ALL.iter().any(known) {
             precision::<f32>(&model, &figures, "f32", tally)?;
             precision::<f64>(&model, &figures, "f64", tally)?;
         } else {

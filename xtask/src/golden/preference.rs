@@ -84,7 +84,7 @@ where
         let mut run = self.run()?;
         let (loss, norms) = run.loss_and_gradients(&[0, 1])?;
         tally.close(&id("loss"), &[loss], &numbers(&self.figures["loss"]), |_| 1e-5);
-        named(&id("grad_norms"), &norms, &self.figures["grad_norms"], 1e-4, tally);
+        named(&id("grad_norms"), &norms, &self.figures["grad_norms"], |_| 1e-4, tally);
         let total = norms.values().map(|n| n * n).sum::<f64>().sqrt();
         tally.close(&id("grad_norm_total"), &[total], &numbers(&self.figures["grad_norm_total"]), |e| 1e-4 * e);
         Ok(())
@@ -108,13 +108,21 @@ where
         }
         tally.close(&id(&format!("{name}/losses")), &losses, &numbers(&figures["losses_after_steps"]), |_| 1e-4);
         let moved = distances(run.policy(), self.policy);
-        named(&id(&format!("{name}/moved")), &moved, &figures["moved_norms"], 1e-3, tally);
+        let tolerance = |parameter: &str| if name == "adamw" && is_noise(parameter) { 1e-2 } else { 1e-3 };
+        named(&id(&format!("{name}/moved")), &moved, &figures["moved_norms"], tolerance, tally);
         Ok(())
     }
 }
 
-/// Compares figures by parameter name, to a relative tolerance.
-fn named(id: &str, found: &BTreeMap<String, f64>, expected: &Value, tolerance: f64, tally: &mut Tally) {
+/// Whether a part of the parameter's gradient is 0 but for rounding, which AdamW turns into steps that differ from one machine
+/// to the next. A bias of the keys adds the same to all scores of a query where positions are not rotated, and the softmax
+/// does not see it: that third of GPT-2's fused bias has no gradient.
+fn is_noise(parameter: &str) -> bool {
+    parameter.ends_with("attn.c_attn.bias")
+}
+
+/// Compares figures by parameter name, to a relative tolerance per name.
+fn named(id: &str, found: &BTreeMap<String, f64>, expected: &Value, tolerance: impl Fn(&str) -> f64, tally: &mut Tally) {
     let expected: BTreeMap<String, f64> =
         expected.as_object().into_iter().flatten().filter_map(|(n, v)| Some((n.clone(), v.as_f64()?))).collect();
     if let Some(name) =
@@ -122,7 +130,7 @@ fn named(id: &str, found: &BTreeMap<String, f64>, expected: &Value, tolerance: f
     {
         return tally.add(id, Some(format!("parameter {name} stands on one side only")));
     }
-    let off = expected.iter().find(|(n, e)| !super::tally::near(found[*n], **e, tolerance * e.abs()));
+    let off = expected.iter().find(|(n, e)| !super::tally::near(found[*n], **e, tolerance(n) * e.abs()));
     tally.add(id, off.map(|(n, e)| format!("{n}: expected {e}, found {}", found[n])));
 }
 

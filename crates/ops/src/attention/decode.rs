@@ -1,5 +1,5 @@
 //! Attention of one new token per sequence over cached keys and values: the sampler's step. No gradient.
-use super::{Heads, rows::softmax};
+use super::{AttentionConfig, rows::softmax};
 use crate::error::{OpsError, same};
 use crate::mm::{Parallelism, View, mm};
 use crate::par::split_rows;
@@ -26,12 +26,14 @@ pub struct Cached<'a, E> {
 pub fn decode_attention<N: Dim, D: Dim, E: Scalar>(
     q: &Tensor<(N, D), E, Cpu>,
     caches: &[Cached<E>],
-    heads: Heads,
+    config: impl Into<AttentionConfig>,
 ) -> Result<Tensor<(N, D), E, Cpu>, OpsError>
 where
     Cpu: Device<E>,
 {
-    heads.check()?;
+    let config = config.into();
+    let heads = config.heads;
+    config.check()?;
     let (width, kv) = (heads.query_width(), heads.kv_width());
     same("decode_attention", "number of caches", q.shape().0.size(), caches.len())?;
     same("decode_attention", "columns of q", width, q.shape().1.size())?;
@@ -49,25 +51,28 @@ where
         let mut scores = vec![];
         for (i, out) in part.chunks_exact_mut(width).enumerate() {
             let at = (first + i) * width;
-            one_row(&qs[at..at + width], caches[first + i], heads, &mut scores, out);
+            one_row(&qs[at..at + width], caches[first + i], config, &mut scores, out);
         }
     });
     Ok(out)
 }
 
-fn one_row<E: Scalar>(q: &[E], cache: Cached<E>, heads: Heads, scores: &mut Vec<E>, out: &mut [E]) {
+fn one_row<E: Scalar>(q: &[E], cache: Cached<E>, config: AttentionConfig, scores: &mut Vec<E>, out: &mut [E]) {
+    let heads = config.heads;
     let (d, width) = (heads.dim, heads.kv_width());
-    let len = cache.keys.len() / width;
+    let all = cache.keys.len() / width;
+    let start = config.first(all - 1);
+    let len = all - start;
     for kv in 0..heads.kv_heads {
         let group = heads.group(kv);
         let (at, n) = (group.start * d, group.len());
         scores.resize(n * len, E::zero());
-        let k = View::strided(&cache.keys[kv * d..], len, d, width);
+        let k = View::strided(&cache.keys[start * width + kv * d..], len, d, width);
         mm(scores, len, false, View::new(&q[at..], n, d), k.t(), Parallelism::None);
         for row in scores.chunks_exact_mut(len) {
-            softmax(row, len, heads.scale());
+            softmax(row, 0, len, config.curve());
         }
-        let v = View::strided(&cache.values[kv * d..], len, d, width);
+        let v = View::strided(&cache.values[start * width + kv * d..], len, d, width);
         mm(&mut out[at..at + n * d], d, false, View::new(scores, n, len), v, Parallelism::None);
     }
 }

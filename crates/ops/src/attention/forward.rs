@@ -6,14 +6,14 @@ use crate::scalar::Scalar;
 
 /// Fills `out` and returns the log-sum-exp of every head and token, `[heads, N]`.
 pub(super) fn run<E: Scalar>(x: Inputs<E>, out: &mut [E]) -> Vec<E> {
-    let mut lse = vec![E::zero(); x.heads.heads * x.tree.tokens()];
+    let mut lse = vec![E::zero(); x.config.heads.heads * x.tree.tokens()];
     let (po, pl) = (Ptr::of(out), Ptr::of(&mut lse));
     x.tasks(|tree, kv| {
         let (mut keys, mut values, mut scores) = (vec![], vec![], vec![]);
         for segment in x.tree.trees()[tree].clone() {
             x.chain(x.k, segment, kv, &mut keys);
             x.chain(x.v, segment, kv, &mut values);
-            for head in x.heads.group(kv) {
+            for head in x.config.heads.group(kv) {
                 one_head(x, segment, head, (&keys, &values), &mut scores, (po, pl));
             }
         }
@@ -29,21 +29,24 @@ fn one_head<E: Scalar>(
     scores: &mut Vec<E>,
     (out, lse): (Ptr<E>, Ptr<E>),
 ) {
-    let (d, width, s) = (x.heads.dim, x.heads.query_width(), x.tree.segments()[segment]);
+    let (d, width, s) = (x.config.heads.dim, x.config.heads.query_width(), x.tree.segments()[segment]);
     let before = keys.len() / d - s.len;
     for r0 in (0..s.len).step_by(BLOCK) {
         let n = BLOCK.min(s.len - r0);
-        let len = before + r0 + n;
+        // keys that no row of this block sees are left out
+        let start = x.config.first(before + r0);
+        let len = before + r0 + n - start;
         let at = (s.start + r0) * width + head * d;
         scores.resize(n * len, E::zero());
         let q = View::strided(&x.q[at..], n, d, width);
-        mm(scores, len, false, q, View::new(keys, len, d).t(), Parallelism::None);
+        mm(scores, len, false, q, View::new(&keys[start * d..], len, d).t(), Parallelism::None);
         // SAFETY: this task alone has this head of these tokens
         let lse = unsafe { lse.range(head * x.tree.tokens() + s.start + r0, n) };
         for (i, (row, lse)) in scores.chunks_exact_mut(len).zip(lse).enumerate() {
-            *lse = softmax(row, before + r0 + i + 1, x.heads.scale());
+            let position = before + r0 + i;
+            *lse = softmax(row, x.config.first(position) - start, position + 1 - start, x.config.curve());
         }
-        let (p, v) = (View::new(scores, n, len), View::new(values, len, d));
+        let (p, v) = (View::new(scores, n, len), View::new(&values[start * d..], len, d));
         // SAFETY: rows of this segment, columns of this head: `out` is as large as q, whose view was checked above
         unsafe { mm_raw(out.at(at), width, false, p, v, Parallelism::None) };
     }

@@ -44,13 +44,45 @@ impl Heads {
         let g = self.heads / self.kv_heads;
         kv * g..(kv + 1) * g
     }
+}
 
-    fn scale<E: Scalar>(&self) -> E {
-        E::c((self.dim as f64).sqrt().recip())
+/// Everything that one layer's attention is computed with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AttentionConfig {
+    /// sizes
+    pub heads: Heads,
+    /// factor of the raw scores, `1 / sqrt(dim)` unless a model says otherwise
+    pub scale: f64,
+    /// soft cap of the scaled scores: `cap tanh(score / cap)`
+    pub softcap: Option<f64>,
+    /// a token sees itself and the `window - 1` tokens before it
+    pub window: Option<usize>,
+}
+
+/// Plain attention: scale `1 / sqrt(dim)`, no cap, no window.
+impl From<Heads> for AttentionConfig {
+    fn from(heads: Heads) -> Self {
+        AttentionConfig { heads, scale: (heads.dim as f64).sqrt().recip(), softcap: None, window: None }
+    }
+}
+
+impl AttentionConfig {
+    fn check(&self) -> Result<(), OpsError> {
+        same("attention", "heads beyond whole groups", 0, self.heads.heads % self.heads.kv_heads.max(1))?;
+        if self.window == Some(0) {
+            return Err(OpsError::Size { op: "attention", what: "window", expected: 1, found: 0 });
+        }
+        Ok(())
     }
 
-    fn check(&self) -> Result<(), OpsError> {
-        same("attention", "heads beyond whole groups", 0, self.heads % self.kv_heads.max(1))
+    /// First position that the token at `position` sees.
+    fn first(&self, position: usize) -> usize {
+        self.window.map_or(0, |w| (position + 1).saturating_sub(w))
+    }
+
+    /// Raw scores to capped, scaled ones.
+    fn curve<E: Scalar>(&self) -> rows::Curve<E> {
+        rows::Curve { scale: E::c(self.scale), cap: self.softcap.map(E::c) }
     }
 }
 
@@ -58,7 +90,7 @@ impl Heads {
 #[derive(Clone, Copy)]
 struct Inputs<'a, E> {
     tree: &'a Tree,
-    heads: Heads,
+    config: AttentionConfig,
     q: &'a [E],
     k: &'a [E],
     v: &'a [E],
@@ -67,7 +99,7 @@ struct Inputs<'a, E> {
 impl<E: Scalar> Inputs<'_, E> {
     /// One key/value head's columns of `x` for the whole chain of a segment, dense.
     fn chain(&self, x: &[E], segment: usize, kv: usize, out: &mut Vec<E>) {
-        let (width, d) = (self.heads.kv_width(), self.heads.dim);
+        let (width, d) = (self.config.heads.kv_width(), self.config.heads.dim);
         out.clear();
         for s in self.tree.chain(segment) {
             for row in x[s.start * width..(s.start + s.len) * width].chunks_exact(width) {
@@ -78,7 +110,7 @@ impl<E: Scalar> Inputs<'_, E> {
 
     /// Runs `f(tree, key/value head)` for all of them on the rayon pool.
     fn tasks(&self, f: impl Fn(usize, usize) + Sync + Send) {
-        let kv = self.heads.kv_heads;
+        let kv = self.config.heads.kv_heads;
         rayon::scope(|s| {
             for i in 0..self.tree.trees().len() * kv {
                 let f = &f;
@@ -89,7 +121,8 @@ impl<E: Scalar> Inputs<'_, E> {
 }
 
 /// `softmax(q k^T / sqrt(dim)) v`, each token attending to itself, to what stands before it in its segment and to the
-/// segments that its own continues.
+/// segments that its own continues. With a `softcap` the scaled scores are capped first; with a `window` a token sees only
+/// itself and the `window - 1` tokens before it, and scores wholly outside are never computed.
 ///
 /// # Shapes
 /// q (N, heads * dim), k and v (N, kv_heads * dim), N the tokens of `tree`; result as q. Query head h reads key/value head
@@ -103,18 +136,21 @@ impl<E: Scalar> Inputs<'_, E> {
 /// Run-time sizes that disagree.
 ///
 /// # Source
-/// Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 for grouped heads; Dao et al. 2022 for recomputed scores.
+/// Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 for grouped heads; Dao et al. 2022 for recomputed scores; Beltagy et al.
+/// 2020 for windows; Gemma Team 2024 for soft caps.
 pub fn attention<N: Dim, D: Dim, K: Dim, E: Scalar, T: TapeOf<E>>(
     q: Tensor<(N, D), E, Cpu, T>,
     k: Tensor<(N, K), E, Cpu, T>,
     v: Tensor<(N, K), E, Cpu, T>,
     tree: &Tree,
-    heads: Heads,
+    config: impl Into<AttentionConfig>,
 ) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
 {
-    heads.check()?;
+    let config = config.into();
+    let heads = config.heads;
+    config.check()?;
     for (what, found) in [("rows of q", q.shape().0), ("rows of k", k.shape().0), ("rows of v", v.shape().0)] {
         same("attention", what, tree.tokens(), found.size())?;
     }
@@ -125,12 +161,12 @@ where
     let (k, kt) = k.try_contiguous()?.split_tape();
     let (v, vt) = v.try_contiguous()?.split_tape();
     let mut out: Tensor<(N, D), E, Cpu> = q.device().try_zeros_like(q.shape())?;
-    let lse = forward::run(Inputs { tree, heads, q: data(&q), k: data(&k), v: data(&v) }, data_mut(&mut out));
+    let lse = forward::run(Inputs { tree, config, q: data(&q), k: data(&k), v: data(&v) }, data_mut(&mut out));
     let slots = [GradSlot::of(&q), GradSlot::of(&k), GradSlot::of(&v)];
     let (tree, kept) = (tree.clone(), out.clone());
     Ok(record(out, qt.merge(kt).merge(vt), move |go, grads| {
         let mut d = [slots[0].take(grads)?, slots[1].take(grads)?, slots[2].take(grads)?];
-        let inputs = Inputs { tree: &tree, heads, q: data(&q), k: data(&k), v: data(&v) };
+        let inputs = Inputs { tree: &tree, config, q: data(&q), k: data(&k), v: data(&v) };
         backward::run(inputs, go, data(&kept), &lse, &mut d);
         for (slot, d) in slots.iter().zip(d) {
             slot.put(grads, d)?;

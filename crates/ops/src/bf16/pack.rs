@@ -24,12 +24,12 @@ fn pairs(v: &View<f32>) -> usize {
 /// Packs the rows of `v` into `out`, over all threads. Needs avx512bf16 and companions.
 pub(super) fn pack<'a>(v: View<f32>, out: &'a mut [u32]) -> Panels<'a> {
     let (panels, pairs) = (v.rows().div_ceil(PANEL), pairs(&v));
-    assert!(out.len() >= panels * PANEL * pairs, "room for packed panels");
+    let out = &mut out[..panels * PANEL * pairs];
     let to = Ptr::of(out);
     let least = (1 << 15) / (PANEL * pairs).max(1) + 1;
     split(panels, least, |first, end| {
         for panel in first..end {
-            // SAFETY: each panel belongs to one task and lies inside `out`, checked above
+            // SAFETY: each panel belongs to one task and lies inside `out`, which holds all of them
             let part = unsafe { to.range(panel * PANEL * pairs, PANEL * pairs) };
             let rows = v.rows_from(panel * PANEL, PANEL);
             // SAFETY: the caller of this module has found the processor's features
