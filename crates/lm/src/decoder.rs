@@ -5,12 +5,14 @@ use crate::dims::{Dims, Positions};
 use crate::error::LmError;
 use crate::layer::{Layer, Pass};
 use crate::linear::Rows;
+use crate::matrix::Matrix;
 use crate::norm::Norm;
+use crate::part::LayerPart;
 use crate::rope::RopeCache;
 use dfdx::prelude::*;
+use std::sync::Arc;
 use tropism_ops::{
-    Params, Precision, RopeTable, Scalar, TapeOf, Tree, Visit, attention, embed, embed_scaled, linear, linear_logps_capped,
-    plus, rows, softcap,
+    FrozenFormat, Params, Part, Precision, RopeTable, Scalar, TapeOf, Tree, Visit, checkpoint, embed, plus, rows, softcap,
 };
 
 /// A decoder-only transformer.
@@ -19,7 +21,7 @@ pub struct Decoder<M: Dims, E: Dtype> {
     /// its sizes
     pub dims: M,
     /// token embedding
-    pub embed: Tensor<(M::Vocab, M::Hidden), E, Cpu>,
+    pub embed: Matrix<M::Vocab, M::Hidden, E>,
     /// learned positions, where there is no rotary embedding
     pub positions: Option<Tensor<(Positions, M::Hidden), E, Cpu>>,
     /// layers, from the embedding up
@@ -27,9 +29,11 @@ pub struct Decoder<M: Dims, E: Dtype> {
     /// of the last states
     pub norm: Norm<M::Hidden, E>,
     /// output projection; none when it is tied to the embedding
-    pub head: Option<Tensor<(M::Vocab, M::Hidden), E, Cpu>>,
+    pub head: Option<Matrix<M::Vocab, M::Hidden, E>>,
     /// how its products are computed
     pub precision: Precision,
+    /// whether training keeps only the input of each layer and runs the layer once more in the backward pass
+    pub checkpointing: bool,
     pub(crate) rope: RopeCache<E>,
     pub(crate) names: Names,
 }
@@ -52,8 +56,24 @@ where
     Cpu: Device<E>,
 {
     /// The weights that turn states into logits: the head, or the embedding when tied.
-    pub fn unembedding(&self) -> &Tensor<(M::Vocab, M::Hidden), E, Cpu> {
+    pub fn unembedding(&self) -> &Matrix<M::Vocab, M::Hidden, E> {
         self.head.as_ref().unwrap_or(&self.embed)
+    }
+
+    /// The same model with embedding, projections and head rounded to 16 or 8 bits: a reference, or a sampler's copy, in
+    /// half or a quarter of the memory. It has norms and biases as its only parameters and cannot be saved.
+    pub fn frozen(&self, format: FrozenFormat) -> Self {
+        Decoder {
+            embed: self.embed.frozen(format),
+            head: self.head.as_ref().map(|h| h.frozen(format)),
+            layers: self.layers.iter().map(|l| l.frozen(format)).collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether weights are frozen.
+    pub fn is_frozen(&self) -> bool {
+        self.embed.dense().is_none()
     }
 
     /// Normalised last states of all tokens, `[N, hidden]`.
@@ -71,11 +91,12 @@ where
     ) -> Result<Tensor<(usize, M::Hidden), E, Cpu, T>, LmError> {
         let length = self.check(ids, tree)?;
         let table = self.rope.upto(length);
-        let pass = self.pass(&table, tree.positions());
+        let tree = Arc::new(tree.clone());
         let mut x = self.embedded(ids, tree.positions(), tape)?;
-        for layer in &self.layers {
-            let (q, k, v) = layer.project(x.with_empty_tape(), &pass)?;
-            x = layer.finish(attention(q, k, v, tree, layer.attention)?, x, &pass)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let (layer, table, tree) = (layer.clone(), table.clone(), tree.clone());
+            let part = LayerPart { layer, table, tree, precision: self.precision, names: self.names, index };
+            x = if self.checkpointing { checkpoint(x, part)? } else { part.run(x)? };
         }
         self.norm.forward(x)
     }
@@ -87,7 +108,7 @@ where
         positions: &[usize],
         tape: T,
     ) -> Result<Rows<M::Hidden, E, T>, LmError> {
-        let x = embed_scaled(&self.embed, ids, self.dims.config().style.embed_scale, tape)?;
+        let x = self.embed.rows(ids, self.dims.config().style.embed_scale, tape)?;
         let Some(learned) = &self.positions else { return Ok(x) };
         let (x, tape) = x.split_tape();
         Ok(plus(x.put_tape(T::default()), embed(learned, positions, tape)?)?)
@@ -95,7 +116,7 @@ where
 
     /// Logits of normalised states.
     pub(crate) fn unembed(&self, states: Rows<M::Hidden, E, NoneTape>) -> Result<Rows<M::Vocab, E, NoneTape>, LmError> {
-        let logits = linear(states, self.unembedding(), self.precision)?;
+        let logits = self.unembedding().times(states, None, self.precision)?;
         Ok(match self.dims.config().style.logit_softcap {
             Some(cap) => softcap(logits, cap)?,
             None => logits,
@@ -123,7 +144,7 @@ where
         self.vocabulary(batch.targets)?;
         let states = self.states(batch.ids, batch.tree, tape)?;
         let cap = self.dims.config().style.logit_softcap;
-        Ok(linear_logps_capped(rows(states, batch.sources)?, self.unembedding(), batch.targets, cap, self.precision)?)
+        self.unembedding().logps(rows(states, batch.sources)?, batch.targets, cap, self.precision)
     }
 
     /// Logits at some tokens, `[at.len(), vocab]`: for looking at a model and for sampling, not for training.
@@ -144,7 +165,7 @@ where
         self.dims.config_mut()
     }
 
-    /// Number of parameters; a tied head counts once.
+    /// Number of parameters; a tied head counts once, frozen weights do not count.
     pub fn parameters(&self) -> usize {
         struct Count(usize);
         impl<E: Dtype> Visit<E> for Count {

@@ -2,7 +2,7 @@
 use crate::error::LmError;
 use crate::linear::{Linear, Rows};
 use dfdx::prelude::*;
-use tropism_ops::{Activation, Precision, Scalar, TapeOf, activate, gated};
+use tropism_ops::{Activation, FrozenFormat, Precision, Scalar, TapeOf, activate, gated};
 
 /// `down(act(gate(x)) * up(x))`, or `down(act(up(x)))` without a gate.
 #[derive(Clone, Debug)]
@@ -21,6 +21,11 @@ impl<H: Dim, F: Dim, E: Scalar> FeedForward<H, F, E>
 where
     Cpu: Device<E>,
 {
+    pub(crate) fn frozen(&self, format: FrozenFormat) -> Self {
+        let gate = self.gate.as_ref().map(|g| g.frozen(format));
+        FeedForward { gate, up: self.up.frozen(format), down: self.down.frozen(format), activation: self.activation }
+    }
+
     fn inner<T: TapeOf<E>>(&self, x: Rows<H, E, T>, precision: Precision) -> Result<Rows<F, E, T>, LmError> {
         let Some(gate) = &self.gate else {
             return Ok(activate(self.up.forward(x, precision)?, self.activation)?);

@@ -6,6 +6,7 @@ use crate::error::LmError;
 use crate::feed_forward::FeedForward;
 use crate::layer::{Layer, Qkv};
 use crate::linear::Linear;
+use crate::matrix::Matrix;
 use crate::norm::{Norm, NormKind};
 use crate::random::Stream;
 use crate::rope::RopeCache;
@@ -57,15 +58,16 @@ where
         let dev = Cpu::default();
         let (v, h, config) = (dims.vocab(), dims.hidden(), dims.config());
         Ok(Decoder {
-            embed: dev.try_zeros_like(&(v, h))?,
+            embed: Matrix::zeros(v, h)?,
             positions: match config.rope {
                 Some(_) => None,
                 None => Some(dev.try_zeros_like(&(dims.positions(), h))?),
             },
             layers: (0..config.sizes.layers).map(|i| Layer::zeros(&dims, i)).collect::<Result<_, _>>()?,
             norm: Norm::zeros(h, config.style.norm, config.eps)?,
-            head: if config.tied { None } else { Some(dev.try_zeros_like(&(v, h))?) },
+            head: if config.tied { None } else { Some(Matrix::zeros(v, h)?) },
             precision: Precision::Full,
+            checkpointing: false,
             rope: RopeCache::new(config.rope.as_ref(), config.sizes.head_dim),
             names: Names::new(config.architecture),
             dims,

@@ -5,7 +5,7 @@ use crate::feed_forward::FeedForward;
 use crate::linear::{Linear, Rows};
 use crate::norm::Norm;
 use dfdx::prelude::*;
-use tropism_ops::{AttentionConfig, Precision, RopeTable, Scalar, TapeOf, columns, plus, rope};
+use tropism_ops::{AttentionConfig, FrozenFormat, Precision, RopeTable, Scalar, TapeOf, columns, plus, rope};
 
 /// Projections to queries, keys and values.
 #[derive(Clone, Debug)]
@@ -79,6 +79,15 @@ where
             return Ok((q, k, v));
         }
         Ok((rope(q, pass.table, pass.positions)?, rope(k, pass.table, pass.positions)?, v))
+    }
+
+    /// The same layer with its projections frozen.
+    pub(crate) fn frozen(&self, format: FrozenFormat) -> Self {
+        let qkv = match &self.qkv {
+            Qkv::Apart(q, k, v) => Qkv::Apart(q.frozen(format), k.frozen(format), v.frozen(format)),
+            Qkv::Fused(all) => Qkv::Fused(all.frozen(format)),
+        };
+        Layer { qkv, output: self.output.frozen(format), ff: self.ff.frozen(format), ..self.clone() }
     }
 
     /// The parts of a fused projection.

@@ -1,7 +1,8 @@
 //! A projection: every product with a stored weight but the embedding's goes through here.
 use crate::error::LmError;
+use crate::matrix::Matrix;
 use dfdx::prelude::*;
-use tropism_ops::{Precision, Scalar, TapeOf, linear, linear_add, linear_bias, linear_bias_add};
+use tropism_ops::{FrozenFormat, Precision, Scalar, TapeOf};
 
 /// Activations of `usize` tokens.
 pub(crate) type Rows<D, E, T> = Tensor<(usize, D), E, Cpu, T>;
@@ -10,7 +11,7 @@ pub(crate) type Rows<D, E, T> = Tensor<(usize, D), E, Cpu, T>;
 #[derive(Clone, Debug)]
 pub struct Linear<I: Dim, O: Dim, E: Dtype> {
     /// (out, in)
-    pub weight: Tensor<(O, I), E, Cpu>,
+    pub weight: Matrix<O, I, E>,
     /// (out)
     pub bias: Option<Tensor<(O,), E, Cpu>>,
 }
@@ -22,7 +23,11 @@ where
     pub(crate) fn zeros(from: I, to: O, bias: bool) -> Result<Self, LmError> {
         let dev = Cpu::default();
         let bias = if bias { Some(dev.try_zeros_like(&(to,))?) } else { None };
-        Ok(Linear { weight: dev.try_zeros_like(&(to, from))?, bias })
+        Ok(Linear { weight: Matrix::zeros(to, from)?, bias })
+    }
+
+    pub(crate) fn frozen(&self, format: FrozenFormat) -> Self {
+        Linear { weight: self.weight.frozen(format), bias: self.bias.clone() }
     }
 
     /// `x W^T (+ bias)`.
@@ -30,10 +35,7 @@ where
     /// # Errors
     /// Run-time sizes that disagree.
     pub fn forward<T: TapeOf<E>>(&self, x: Rows<I, E, T>, precision: Precision) -> Result<Rows<O, E, T>, LmError> {
-        Ok(match &self.bias {
-            None => linear(x, &self.weight, precision)?,
-            Some(bias) => linear_bias(x, &self.weight, bias, precision)?,
-        })
+        self.weight.times(x, self.bias.as_ref(), precision)
     }
 
     /// `x W^T (+ bias) + residual`.
@@ -46,9 +48,6 @@ where
         residual: Rows<O, E, T>,
         precision: Precision,
     ) -> Result<Rows<O, E, T>, LmError> {
-        Ok(match &self.bias {
-            None => linear_add(x, &self.weight, residual, precision)?,
-            Some(bias) => linear_bias_add(x, &self.weight, bias, residual, precision)?,
-        })
+        self.weight.times_onto(x, self.bias.as_ref(), residual, precision)
     }
 }

@@ -85,6 +85,10 @@ impl<M: Dims, E: Scalar> Decoder<M, E> {
     /// # Errors
     /// When a file cannot be written; when a weight leaves the range of `dtype`, which is named.
     pub fn save(&self, folder: &Path, dtype: WeightDtype) -> Result<(), LmError> {
+        if self.embed.dense().is_none() {
+            let problem = "frozen weights are rounded and cannot be saved; save the model that they were made from";
+            return Err(LmError::Invalid(problem.into()));
+        }
         // the visitor lends each tensor for one call only, safetensors wants all of them at once
         struct Owned<E>(Names, Vec<(String, Vec<usize>, Vec<E>)>);
         impl<E: Scalar> Visit<E> for Owned<E> {

@@ -59,7 +59,7 @@ where
 
 /// Adds the bias in place. `y` keeps its id, so its gradient passes to the product unchanged and uncopied. This is sound for
 /// a tensor that nobody else has seen, as a product that was made just now; hence not public.
-fn onto<N: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
+pub(crate) fn onto<N: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     y: Tensor<(N, O), E, Cpu, T>,
     bias: &Tensor<(O,), E, Cpu>,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>

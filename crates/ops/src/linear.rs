@@ -1,4 +1,5 @@
 //! `y = x W^T`, with an optional residual that the product starts from.
+use crate::bias::onto;
 use crate::error::{OpsError, same};
 use crate::frozen::Frozen;
 use crate::mm::{Precision, View, big};
@@ -89,19 +90,20 @@ where
     }))
 }
 
-/// `y = x W^T` for frozen weights, onto `residual` where there is one.
+/// `y = x W^T (+ bias) (+ residual)` for frozen weights.
 ///
 /// # Shapes
-/// x (N, I), weight (O, I), residual (N, O), result (N, O).
+/// x (N, I), weight (O, I), bias (O,), residual (N, O), result (N, O).
 ///
 /// # Gradient
-/// To `x` and `residual`.
+/// To all but the weight.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
 pub fn linear_frozen<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
     weight: &Frozen<O, I>,
+    bias: Option<&Tensor<(O,), E, Cpu>>,
     residual: Option<Tensor<(N, O), E, Cpu, T>>,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
@@ -124,11 +126,15 @@ where
     let store = weight.store.clone();
     store.forward(data_mut(&mut out), o, slot.is_some(), View::new(data(&x), n, i), 0..o);
     let gx = GradSlot::of(&x);
-    Ok(record(out, tape, move |go, grads| {
+    let y = record(out, tape, move |go, grads| {
         store.backward(gx.get(grads)?, View::new(go, n, o), 0..o);
         if let Some(slot) = slot {
             add_into(slot.get(grads)?, go);
         }
         Ok(())
-    }))
+    });
+    match bias {
+        Some(bias) => onto(y, bias),
+        None => Ok(y),
+    }
 }

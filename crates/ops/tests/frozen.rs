@@ -17,7 +17,7 @@ where
     for k in 0..i {
         unit[[k, k]] = E::one();
     }
-    let out = linear_frozen(unit, w, None).unwrap().as_vec();
+    let out = linear_frozen(unit, w, None, None).unwrap().as_vec();
     (0..o * i).map(|at| out[at % i * o + at / i]).collect()
 }
 
@@ -56,7 +56,7 @@ fn products_are_those_of_the_stored_weights() {
             let dense =
                 Cpu::default().tensor_from_vec(numbers::<f64>(&frozen).into_iter().map(|v| v as f32).collect(), (o, i));
             let want = linear_add(x.clone(), &dense, r.clone(), Precision::Full).unwrap().as_vec();
-            let found = linear_frozen(x.clone(), &frozen, Some(r.clone())).unwrap().as_vec();
+            let found = linear_frozen(x.clone(), &frozen, None, Some(r.clone())).unwrap().as_vec();
             // processors with bf16 products round x, and 8-bit weights times their scale, to 8 bits of precision
             let scale = (i as f32).sqrt() * 3.0 / 256.0;
             for (a, b) in want.iter().zip(found) {
@@ -70,7 +70,10 @@ fn products_are_those_of_the_stored_weights() {
 fn gradients() {
     for format in FORMATS {
         let w = Frozen::new(&matrix::<f64>(20, 6, 4), format);
-        check(&[(3, 6), (3, 20)], 5, |x| weigh(linear_frozen(x[0].leaky_trace(), &w, Some(x[1].retaped())).unwrap()));
+        check(&[(3, 6), (3, 20), (1, 20)], 5, |x| {
+            let bias = x[2].clone().reshape_like(&(20,));
+            weigh(linear_frozen(x[0].leaky_trace(), &w, Some(&bias), Some(x[1].retaped())).unwrap())
+        });
     }
 }
 
@@ -100,7 +103,7 @@ fn memory_and_errors() {
     assert_eq!(Frozen::new(&w, FrozenFormat::Bf16).bytes(), 32 * 64 * 2);
     assert_eq!(Frozen::new(&w, FrozenFormat::Int8).bytes(), 32 * 64 + 32 * 4);
     let wrong: Tensor<_, f32, _> = matrix(2, 63, 1);
-    let e = linear_frozen(wrong, &Frozen::new(&w, FrozenFormat::Int8), None).unwrap_err();
+    let e = linear_frozen(wrong, &Frozen::new(&w, FrozenFormat::Int8), None, None).unwrap_err();
     assert!(e.to_string().contains("columns of the weight is 64, expected 63"), "{e}");
 }
 

@@ -57,7 +57,7 @@ where
             }
             _ => None,
         };
-        let dev = policy.embed.device().clone();
+        let dev = Cpu::default();
         let order = Order::new(rows.len(), seed, true)?;
         Ok(Self::assemble(stage, rows, policy, reference, order, dev))
     }
@@ -69,7 +69,7 @@ where
     /// As [`StageRun::new`], for an objective with a reference.
     pub fn unscored(stage: &'a Stage, rows: &'a Rows, policy: Decoder<M, E>, seed: u64) -> Result<Self, TrainError> {
         check(stage, rows, true)?;
-        let dev = policy.embed.device().clone();
+        let dev = Cpu::default();
         let order = Order::new(rows.len(), seed, true)?;
         // a row that is learnt from without a score is an error that names the row
         let none = vec![[f64::NAN; 2]; rows.len()];
