@@ -40,5 +40,5 @@ pub use error::LmError;
 pub use folder::{FolderWriter, copy_tokenizer_files};
 pub use layer::Layer;
 pub use load::{load, read_tensors};
-pub use sample::{Generated, Sampling};
+pub use sample::{Answer, Batching, Beams, End, HookStep, Hypothesis, LogitsHook, Request, Sampler, Sampling, StopStrings};
 pub use save::WeightDtype;

@@ -36,9 +36,11 @@
 
 mod attention;
 mod bf16;
+mod by_row;
 mod embed;
 mod error;
 mod linear;
+mod logits;
 mod logps;
 mod memory;
 mod mm;
@@ -55,16 +57,17 @@ mod simd;
 mod swiglu;
 mod tree;
 
-pub use attention::{Cached, Heads, attention, decode_attention};
+pub use attention::{Heads, PAGE, Paged, Pages, attention, decode_attention};
 pub use embed::{embed, rows};
 pub use error::OpsError;
 pub use linear::{linear, linear_add};
+pub use logits::{at_least, block_maxima, find_nan, largest_of, log_sum_exp, weights_of};
 pub use logps::{Logps, linear_logps};
 pub use memory::keep_freed_memory;
 pub use mm::Precision;
 pub use norms::{first_non_finite, grad_norm, param_norms};
 pub use optim::{AdamW, Moments, Sgd};
-pub use par::with_threads;
+pub use par::{for_each, with_threads};
 pub use params::{Grads, Params, TapeOf, Visit, VisitMut, alloc_grads, tape_into};
 pub use ranges::range_sums;
 pub use raw::{data, data_mut, grad_mut};

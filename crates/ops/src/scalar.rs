@@ -1,7 +1,9 @@
 //! The float types that the operations run on.
+use crate::by_row::Target;
 use crate::mm::View;
 use dfdx::dtypes::{Dtype, NotMixedPrecision};
 use num_traits::{Float, NumCast};
+use std::ops::Range;
 
 /// f32 or f64, with an exponential that compilers can vectorise.
 pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
@@ -11,6 +13,12 @@ pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
     /// `c (+)= a b` by the processor's bf16 products; false, and nothing done, where it or this type has none.
     #[doc(hidden)]
     fn bf16_product(_c: &mut [Self], _stride: usize, _acc: bool, _a: View<Self>, _b: View<Self>) -> bool {
+        false
+    }
+
+    /// Some columns of a product by rows, with this type's own instructions; false, and nothing done, where there are none.
+    #[doc(hidden)]
+    fn by_row(_x: View<Self>, _w: View<Self>, _columns: Range<usize>, _to: Target<Self>) -> bool {
         false
     }
 
@@ -51,6 +59,10 @@ impl Scalar for f32 {
 
     fn bf16_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
         crate::bf16::product(c, stride, acc, a, b)
+    }
+
+    fn by_row(x: View<f32>, w: View<f32>, columns: Range<usize>, to: Target<f32>) -> bool {
+        crate::by_row::by_avx512(x, w, columns, to)
     }
 }
 

@@ -109,19 +109,6 @@ proptest! {
 }
 
 #[test]
-fn the_cached_step_equals_the_last_row() {
-    let dev = Cpu::default();
-    let heads = Heads { heads: 4, kv_heads: 2, dim: 3 };
-    let (q, k, v) = (matrix(&dev, 1, 7, 12), matrix(&dev, 2, 7, 6), matrix(&dev, 3, 7, 6));
-    let all = attention(q.clone(), k.clone(), v.clone(), &Tree::sequences(&[7]).unwrap(), heads).unwrap().as_vec();
-    let last = rows(q, &[6, 3]).unwrap();
-    let cache = |n: usize| Cached { keys: &data(&k)[..n * 6], values: &data(&v)[..n * 6] };
-    let step = decode_attention(&last, &[cache(7), cache(4)], heads).unwrap().as_vec();
-    close(&step[..12], &all[72..], 1e-13);
-    close(&step[12..], &all[36..48], 1e-13);
-}
-
-#[test]
 fn wrong_sizes_and_indices_are_errors_that_name_them() {
     let dev = Cpu::default();
     let x = matrix(&dev, 1, 3, 4);
