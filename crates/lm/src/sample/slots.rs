@@ -15,7 +15,7 @@ pub(super) struct Prompt<'a, E> {
     pub(super) sequence: Sequence,
     /// the state after its last token, once it is computed
     pub(super) state: Vec<E>,
-    /// answers that have not entered yet, and those that are being written
+    /// answers that have not taken their seat yet, and those that are being written
     waiting: usize,
     writing: usize,
 }
@@ -143,9 +143,8 @@ impl<'a, E: tropism_ops::Scalar> Slots<'a, E> {
         ((self.live.len() - places..self.live.len()).collect(), prompts)
     }
 
-    fn start(&mut self, w: Waiting) -> Live<E> {
-        let (request, prompt) = (&self.requests[w.request], &mut self.prompts[w.prompt]);
-        (prompt.waiting, prompt.writing) = (prompt.waiting - 1, prompt.writing + 1);
+    fn start(&self, w: Waiting) -> Live<E> {
+        let request = &self.requests[w.request];
         let ((min, max), pages) = (request.lengths(self.sampling), self.own_pages(w));
         let mut seen = vec![];
         if self.sampling.repetition_penalty != 1.0 {
@@ -175,6 +174,7 @@ impl<'a, E: tropism_ops::Scalar> Slots<'a, E> {
     pub(super) fn seat(&mut self, cache: &mut Cache<E>, live: usize) {
         let live = &mut self.live[live];
         let prompt = &mut self.prompts[live.prompt];
+        (prompt.waiting, prompt.writing) = (prompt.waiting - 1, prompt.writing + 1);
         live.state.clone_from(&prompt.state);
         live.sequence = match prompt.waiting {
             0 => std::mem::take(&mut prompt.sequence),
