@@ -51,6 +51,22 @@ fn a_search_that_is_wide_enough_finds_the_best_of_all() {
 }
 
 #[test]
+fn a_search_ends_early_only_when_nothing_can_change() {
+    for seed in 10..40 {
+        let model = random::<f64>(VOCAB as usize, seed);
+        for length_penalty in [-1.5, 0.0, 1.0, 3.0] {
+            let options = Beams { beams: 700, candidates: 5, best: 1, max_new_tokens: 4, length_penalty };
+            let found = model.beam_search(&PROMPT, &options, &[0, 1], None).unwrap();
+            let penalised = |(t, l): (Vec<u32>, f64)| {
+                let score = l / (t.len() as f64).powf(length_penalty);
+                (t, l, score)
+            };
+            check(&found, all(&model, &[0, 1], 4).into_iter().map(penalised).collect());
+        }
+    }
+}
+
+#[test]
 fn a_scoring_function_decides() {
     let model = random::<f64>(VOCAB as usize, 6);
     // likes the token 3, whatever the model thinks

@@ -35,7 +35,7 @@ impl Picker<'_> {
             self.stop_tokens.iter().for_each(|&t| row[t as usize] = E::neg_infinity());
         }
         let uniform = if self.sampling.temperature == 0.0 { 0.0 } else { live.stream.uniform() };
-        let choice = live.scratch.choose(row, &self.sampling, uniform);
+        let choice = live.scratch.choose(row, self.sampling, uniform);
         let choice = choice.ok_or_else(|| named("no token is left, all are vetoed or one is infinitely likely"))?;
         let model = raw.unwrap_or(if kept.is_empty() { row } else { &kept })[choice.token] - lse;
         live.answer.tokens.push(choice.token as u32);
