@@ -149,9 +149,15 @@ pub struct BenchGenerateArgs {
     /// Prompts
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub batch: usize,
-    /// New tokens per prompt
+    /// Answers to each prompt, which share it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub answers: usize,
+    /// New tokens per answer
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub new: usize,
+    /// Answers that are written at the same time
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub slots: usize,
     /// Longest prompt
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub max_prompt: usize,

@@ -115,8 +115,12 @@ where
     }
 
     /// Logits of normalised states.
-    pub(crate) fn unembed(&self, states: Rows<M::Hidden, E, NoneTape>) -> Result<Rows<M::Vocab, E, NoneTape>, LmError> {
-        let logits = self.unembedding().times(states, None, self.precision)?;
+    pub(crate) fn unembed(
+        &self,
+        states: Rows<M::Hidden, E, NoneTape>,
+        precision: Precision,
+    ) -> Result<Rows<M::Vocab, E, NoneTape>, LmError> {
+        let logits = self.unembedding().times(states, None, precision)?;
         Ok(match self.dims.config().style.logit_softcap {
             Some(cap) => softcap(logits, cap)?,
             None => logits,
@@ -152,7 +156,7 @@ where
     /// # Errors
     /// As [`Decoder::states`].
     pub fn logits(&self, ids: &[usize], tree: &Tree, at: &[usize]) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
-        self.unembed(rows(self.states(ids, tree, NoneTape)?, at)?)
+        self.unembed(rows(self.states(ids, tree, NoneTape)?, at)?, self.precision)
     }
 
     /// The configuration.

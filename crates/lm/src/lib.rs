@@ -55,5 +55,5 @@ pub use linear::Linear;
 pub use load::{load, read_tensors};
 pub use matrix::Matrix;
 pub use norm::{Norm, NormKind};
-pub use sample::{Generated, Sampling};
+pub use sample::{Answer, Batching, Beams, End, HookStep, Hypothesis, LogitsHook, Request, Sampler, Sampling, StopStrings};
 pub use save::WeightDtype;

@@ -61,7 +61,7 @@ where
     let out = model.generate(&[prompt[..3].to_vec(), prompt], &greedy, &[], 0).unwrap();
     let expected: Vec<u32> = ids(&f["greedy"]["new_ids"]).into_iter().map(|i| i as u32).collect();
     assert_eq!(out[1].tokens, expected);
-    assert!(!out[1].finished);
+    assert!(!out[1].finished());
 }
 
 #[test]

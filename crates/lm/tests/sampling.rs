@@ -68,7 +68,7 @@ fn a_stop_token_ends_an_answer() {
     let stop = free.tokens[2];
     let at = free.tokens.iter().position(|t| *t == stop).unwrap();
     let cut = model.generate(&[vec![3, 4]], &greedy, &[stop], 0).unwrap().remove(0);
-    assert_eq!((cut.tokens.as_slice(), cut.finished), (&free.tokens[..=at], true));
+    assert_eq!((cut.tokens.as_slice(), cut.finished()), (&free.tokens[..=at], true));
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl<E: Scalar> Weights<E> for Store {
         }
         self.pieces(range.clone(), |piece, numbers| {
             let w = View::new(numbers, piece.len(), self.cols);
-            big(&mut c[piece.start - range.start..], stride, acc, x, w.t(), Precision::Full);
+            big(&mut c[piece.start - range.start..], stride, acc, x, w.t(), Precision::FullByRow);
         });
     }
 

@@ -11,6 +11,9 @@ pub enum Precision {
     /// as they are
     #[default]
     Full,
+    /// as they are; `x W^T` is made row by row of `x`, so that a row's result does not depend, to the bit, on what other rows
+    /// there are. Faster than `Full` for a few rows, slower for hundreds. Gradients as `Full`
+    FullByRow,
     /// rounded to bf16 (8 bits of precision): f32 tensors, on processors that multiply bf16 numbers; elsewhere as `Full`
     Bf16,
 }
@@ -21,6 +24,9 @@ impl Precision {
         crate::bf16::available()
     }
 }
+
+/// Rows up to which a product is made row by row in any case.
+const FEW: usize = 64;
 
 /// A matrix inside a slice.
 #[derive(Clone, Copy)]
@@ -142,7 +148,9 @@ pub(crate) fn big<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, 
     if precision == Precision::Bf16 && E::bf16_product(c, stride, acc, a, b) {
         return;
     }
-    if crate::skinny::product(c, stride, acc, a, b) {
+    // packing the operands of a product costs more than it saves for a few rows
+    let by_row = precision == Precision::FullByRow || a.rows <= FEW;
+    if by_row && crate::by_row::product(c, stride, acc, a, b.t()) {
         return;
     }
     let threads = rayon::current_num_threads();

@@ -67,6 +67,13 @@ pub(crate) fn split(n: usize, min: usize, f: impl Fn(usize, usize) + Sync + Send
     });
 }
 
+/// Runs `f(index, item)` for all items, shared out over the threads.
+pub fn for_each<T: Send>(items: &mut [T], f: impl Fn(usize, &mut T) + Sync + Send) {
+    split_rows((items, 1), (&mut [(); 0], 0), 1, |first, part, _| {
+        part.iter_mut().enumerate().for_each(|(i, item)| f(first + i, item));
+    });
+}
+
 /// Like [`split`] over rows of two outputs: `f(first row, rows of a, rows of b)`.
 pub(crate) fn split_rows<A: Send, B: Send>(
     (a, width_a): (&mut [A], usize),

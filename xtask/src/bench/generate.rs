@@ -7,26 +7,28 @@ use std::time::Instant;
 use tropism_data::read::{ReadOptions, read_pairs};
 use tropism_data::record::Text;
 use tropism_data::text::Tokenizer;
-use tropism_lm::Sampling;
+use tropism_lm::{Batching, Request, Sampler, Sampling};
 
 pub(super) fn run(args: &BenchGenerateArgs) -> Result<Value, XtaskError> {
     let model = model(&args.common)?;
     let prompts = prompts(args)?;
     let sampling = Sampling { max_new_tokens: args.new, ..Sampling::default() };
+    let batching = Batching { slots: args.slots, ..Batching::default() };
+    let requests: Vec<Request> = prompts.iter().map(|p| Request::new(p.clone(), args.answers)).collect();
     let mut seconds = vec![];
     for seed in 0..4 {
         let clock = Instant::now();
         // without a stop token every answer has its full length
-        model.generate(&prompts, &sampling, &[], seed)?;
+        Sampler::new(&model, sampling.clone()).batching(batching).seed(seed).answers(&requests)?;
         seconds.push(clock.elapsed().as_secs_f64());
     }
     let mut steady = seconds.split_off(1);
     steady.sort_by(f64::total_cmp);
     Ok(json!({
-        "bench": "generate", "dtype": name(args.common.dtype), "batch": args.batch, "new": args.new,
+        "bench": "generate", "dtype": name(args.common.dtype), "batch": args.batch, "answers": args.answers, "new": args.new, "slots": args.slots,
         "prompt_tokens": prompts.iter().map(Vec::len).sum::<usize>(),
         "s": rounded(steady.iter().copied(), 3),
-        "new_tokens_per_s": rounded([(args.batch * args.new) as f64 / steady[steady.len() / 2]], 1)[0],
+        "new_tokens_per_s": rounded([(args.batch * args.answers * args.new) as f64 / steady[steady.len() / 2]], 1)[0],
         "peak_rss_mib": peak_rss_mib(),
     }))
 }

@@ -82,12 +82,13 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
     let tokens: Vec<Vec<u32>> = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
     let stops = prepared.stops();
     let generated = policy.generate(&tokens, &e.sampling, &stops, prepared.config.seed)?;
-    let finish = |(prompt, g): (usize, tropism_lm::Generated)| {
+    let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let kept = g.tokens.iter().copied().take_while(|t| !stops.contains(t)).collect::<Vec<_>>();
         let text = prepared.tokenizer.decode(&kept, true)?.trim().to_owned();
         let task = prepared.prompts[prompt].task.as_ref();
         let reward = prepared.world.as_ref().zip(task).map(|(w, t)| w.reward(t, &text).total);
-        Ok(Answer { prompt, text, tokens: g.tokens, finished: g.finished, reward })
+        let finished = g.finished();
+        Ok(Answer { prompt, text, tokens: g.tokens, finished, reward })
     };
     prompts.into_iter().zip(generated).map(finish).collect()
 }

@@ -5,9 +5,12 @@
 mod backward;
 mod decode;
 mod forward;
+mod kernels;
+mod pages;
 mod rows;
 
-pub use decode::{Cached, decode_attention};
+pub use decode::decode_attention;
+pub use pages::{PAGE, Paged, Pages};
 
 use crate::error::{OpsError, same};
 use crate::params::TapeOf;

@@ -1,0 +1,92 @@
+//! The model's passes for sampling: prompts into the cache, then one token per sequence.
+//!
+//! Products run row by row ([`Precision::FullByRow`]), so that a sequence's numbers have the same bits in any batch.
+use super::cache::{Cache, Place, Sequence};
+use crate::decoder::Decoder;
+use crate::dims::Dims;
+use crate::error::LmError;
+use dfdx::prelude::*;
+use tropism_ops::{Precision, Scalar, Tree, attention, data, decode_attention, rows};
+
+/// Normalised last states, a row per sequence.
+pub(super) type States<M, E> = Tensor<(usize, <M as Dims>::Hidden), E, Cpu>;
+
+impl<M: Dims, E: Scalar> Decoder<M, E>
+where
+    Cpu: Device<E>,
+{
+    /// The model's precision, with products whose rows do not depend on each other.
+    fn precision_by_row(&self) -> Precision {
+        match self.precision {
+            Precision::Bf16 if Precision::has_bf16() => Precision::Bf16,
+            _ => Precision::FullByRow,
+        }
+    }
+
+    /// Runs whole prompts, packed, and fills their (empty) sequences; the state after each prompt's last token.
+    pub(super) fn prefill(
+        &self,
+        cache: &mut Cache<E>,
+        prompts: &[&[u32]],
+        sequences: &mut [Sequence],
+    ) -> Result<States<M, E>, LmError> {
+        let lengths: Vec<usize> = prompts.iter().map(|p| p.len()).collect();
+        let ids: Vec<usize> = prompts.iter().flat_map(|p| p.iter().map(|&t| t as usize)).collect();
+        let tree = Tree::sequences(&lengths)?;
+        let table = self.rope.upto(self.check(&ids, &tree)?);
+        let mut places: Vec<Place> = vec![];
+        for (sequence, &len) in sequences.iter_mut().zip(&lengths) {
+            for _ in 0..len {
+                places.push(cache.append(sequence)?);
+            }
+        }
+        let mut pass = self.pass(&table, tree.positions());
+        pass.precision = self.precision_by_row();
+        let mut x = self.embedded(&ids, tree.positions(), NoneTape)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (q, k, v) = layer.project(x.clone(), &pass)?;
+            cache.write(i, &places, data(&k), data(&v))?;
+            x = layer.finish(attention(q, k, v, &tree, layer.attention)?, x, &pass)?;
+        }
+        let last: Vec<usize> = tree.segments().iter().map(|s| s.start + s.len - 1).collect();
+        self.normalised(rows(x, &last)?)
+    }
+
+    /// One more token, `ids[i]`, for every sequence; the state after it.
+    pub(super) fn extend(
+        &self,
+        cache: &mut Cache<E>,
+        ids: &[usize],
+        sequences: &mut [&mut Sequence],
+    ) -> Result<States<M, E>, LmError> {
+        let positions: Vec<usize> = sequences.iter().map(|s| s.len).collect();
+        let table = self.rope.upto(positions.iter().max().map_or(0, |p| p + 1));
+        let places = sequences.iter_mut().map(|s| cache.append(s)).collect::<Result<Vec<Place>, _>>()?;
+        let paged: Vec<_> = sequences.iter().map(|s| s.paged()).collect();
+        let mut pass = self.pass(&table, &positions);
+        pass.precision = self.precision_by_row();
+        let mut x = self.embedded(ids, &positions, NoneTape)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (q, k, v) = layer.project(x.clone(), &pass)?;
+            cache.write(i, &places, data(&k), data(&v))?;
+            x = layer.finish(decode_attention(&q, cache.layer(i), &paged, layer.attention)?, x, &pass)?;
+        }
+        self.normalised(x)
+    }
+
+    fn normalised(&self, x: States<M, E>) -> Result<States<M, E>, LmError> {
+        self.norm.forward(x)
+    }
+
+    /// Logits of states, `[N, vocab]`.
+    pub(super) fn head_logits(&self, states: States<M, E>) -> Result<Tensor<(usize, M::Vocab), E, Cpu>, LmError> {
+        self.unembed(states, self.precision_by_row())
+    }
+
+    /// States from rows of numbers.
+    pub(super) fn stack(&self, states: Vec<E>) -> Result<States<M, E>, LmError> {
+        let hidden = self.dims.hidden();
+        let shape = (states.len() / hidden.size(), hidden);
+        Ok(Cpu::default().try_tensor_from_vec(states, shape)?)
+    }
+}
