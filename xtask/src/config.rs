@@ -102,7 +102,7 @@ impl Default for World {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
-    /// folder of a Llama model; set, it replaces `model.new`
+    /// folder of a model; set, it replaces `model.new`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// folder of a tokenizer, where it is not the model's own

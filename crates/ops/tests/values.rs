@@ -72,16 +72,16 @@ fn one_thread_and_several_give_the_same_bits() {
 }
 
 /// Attention of one sequence alone, picked out of a tree.
-fn alone(q: &Matrix, k: &Matrix, v: &Matrix, tokens: &[usize], heads: Heads) -> Vec<f64> {
+fn alone(q: &Matrix, k: &Matrix, v: &Matrix, tokens: &[usize], config: AttentionConfig) -> Vec<f64> {
     let tree = Tree::sequences(&[tokens.len()]).unwrap();
     let pick = |x: &Matrix| rows(x.clone(), tokens).unwrap();
-    attention(pick(q), pick(k), pick(v), &tree, heads).unwrap().as_vec()
+    attention(pick(q), pick(k), pick(v), &tree, config).unwrap().as_vec()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn shared_prefixes_change_nothing(shape in prop::collection::vec((1usize..6, 0usize..4, any::<bool>()), 1..7), seed in 0u64..1000) {
+    fn shared_prefixes_change_nothing(shape in prop::collection::vec((1usize..6, 0usize..4, any::<bool>()), 1..7), window in 0usize..9, seed in 0u64..1000) {
         let mut segments: Vec<Segment> = vec![];
         let (mut start, mut root) = (0, 0);
         for (i, &(len, parent, fresh)) in shape.iter().enumerate() {
@@ -91,10 +91,13 @@ proptest! {
             start += len;
         }
         let dev = Cpu::default();
-        let heads = Heads { heads: 4, kv_heads: 2, dim: 2 };
+        let plain = AttentionConfig::from(Heads { heads: 4, kv_heads: 2, dim: 2 });
+        // without a window also without a cap
+        let peculiar = AttentionConfig { softcap: Some(0.5), window: Some(window.max(1)), ..plain };
+        let config = if window == 0 { plain } else { peculiar };
         let (q, k, v) = (matrix(&dev, seed, start, 8), matrix(&dev, seed + 1, start, 4), matrix(&dev, seed + 2, start, 4));
         let tree = Tree::new(segments.clone()).unwrap();
-        let packed = attention(q.clone(), k.clone(), v.clone(), &tree, heads).unwrap().as_vec();
+        let packed = attention(q.clone(), k.clone(), v.clone(), &tree, config).unwrap().as_vec();
         for s in 0..segments.len() {
             let (mut tokens, mut at) = (vec![], Some(s));
             while let Some(i) = at {
@@ -102,7 +105,7 @@ proptest! {
                 at = segments[i].parent;
             }
             let n = segments[s].len * 8;
-            let single = alone(&q, &k, &v, &tokens, heads);
+            let single = alone(&q, &k, &v, &tokens, config);
             close(&packed[segments[s].start * 8..][..n], &single[single.len() - n..], 1e-12);
         }
     }

@@ -97,8 +97,7 @@ const HARMLESS: &[&str] = &[
 /// Known not to matter for one architecture, because its models never read them.
 fn harmless(architecture: Architecture) -> &'static [&'static str] {
     match architecture {
-        // Qwen and Gemma 2 write their windows and activations in two ways; Llama's conversions keep the parent's
-        Architecture::Gemma2 => &["hidden_act"],
+        Architecture::Gemma2 => &["hidden_act", "sliding_window_size"],
         Architecture::Qwen2 => &["attention_bias"],
         Architecture::Mistral => &["max_window_layers"],
         _ => &[],

@@ -98,10 +98,10 @@ fn activation(keys: Keys, architecture: Architecture) -> Result<Activation, LmEr
     match keys.text(key)?.unwrap_or(default) {
         "gelu" if architecture == Gemma && key == "hidden_act" => Ok(Activation::GeluTanh),
         "silu" | "swish" => Ok(Activation::Silu),
-        "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Ok(Activation::GeluTanh),
+        "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_new" | "gelu_fast" => Ok(Activation::GeluTanh),
         "gelu" | "gelu_python" => Ok(Activation::GeluErf),
         other => {
-            let all = "silu, swish, gelu, gelu_python, gelu_new, gelu_fast and gelu_pytorch_tanh";
+            let all = "silu, swish, gelu, gelu_python, gelu_new, gelu_fast, gelu_pytorch_tanh and gelu_python_tanh";
             Err(keys.refuse(key, format!("is `{other}`; supported are {all}")))
         }
     }
