@@ -118,6 +118,8 @@ pub enum Dtype {
     F32,
     /// operands rounded to bf16, sums in f32
     Bf16,
+    /// weights in 8 bits; `generate` only
+    Int8,
 }
 
 /// Arguments of `bench dpo`.
@@ -136,8 +138,11 @@ pub struct BenchDpoArgs {
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_length: usize,
     /// Most tokens computed at a time
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 1024)]
     pub micro_batch_tokens: usize,
+    /// Keep only the input of each layer and compute the rest again in the backward pass
+    #[arg(long)]
+    pub checkpointing: bool,
 }
 
 /// Arguments of `bench generate`.

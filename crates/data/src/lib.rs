@@ -15,6 +15,7 @@
 pub mod audit;
 pub mod batches;
 pub mod collate;
+pub mod digest;
 pub mod error;
 pub mod hh;
 pub mod order;
@@ -28,7 +29,5 @@ pub mod stream;
 #[cfg(feature = "text")]
 pub mod text;
 pub mod tokens;
-
-mod digest;
 
 pub use error::DataError;

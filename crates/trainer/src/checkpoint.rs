@@ -130,8 +130,7 @@ where
         }
         let policy: Decoder<Loaded, E> = load(folder, |c| Ok(Loaded::new(c)))?;
         let (moments, reference) = read_moments(&folder.join(MOMENTS))?;
-        let dev = Cpu::default();
-        let mut run = Self::assemble(stage, rows, policy, reference, Order::restore(&saved.order)?, dev);
+        let mut run = Self::assemble(stage, rows, policy, reference, Order::restore(&saved.order)?);
         (run.step, run.tokens) = (saved.step, saved.tokens);
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
         Ok((run, saved.metrics_bytes))

@@ -2,6 +2,7 @@
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
+use crate::reference::{ReferenceLogps, reference_logps};
 use crate::rows::Rows;
 use crate::schedule::learning_rate;
 use crate::score::score_pairs;
@@ -21,7 +22,7 @@ pub struct StageRun<'a, M: Dims, E: Dtype> {
     pub(crate) rows: &'a Rows,
     pub(crate) policy: Decoder<M, E>,
     /// chosen and rejected log-probability of every row under the reference
-    pub(crate) reference: Option<Vec<[f64; 2]>>,
+    pub(crate) reference: Option<ReferenceLogps>,
     pub(crate) optimiser: AdamW<E>,
     pub(crate) grads: Store<E>,
     /// what the gradients in the store are to be divided by
@@ -50,16 +51,32 @@ where
         seed: u64,
     ) -> Result<Self, TrainError> {
         check(stage, rows, reference.is_some())?;
-        let reference = match (reference, rows) {
-            (Some(model), Rows::Pairs(pairs)) => {
-                let scores = score_pairs(model, pairs, stage.micro_batch_tokens)?;
-                Some(scores.iter().map(|s| [s.chosen.logps, s.rejected.logps]).collect())
-            }
-            _ => None,
-        };
-        let dev = Cpu::default();
+        let logps = reference.map(|model| {
+            let mut model = model.clone();
+            model.precision = stage.precision.into();
+            reference_logps(&model, rows, stage.micro_batch_tokens, None)
+        });
+        Self::scored(stage, rows, policy, logps.transpose()?, seed)
+    }
+
+    /// Starts a stage with the [`reference_logps`] of its rows at hand.
+    ///
+    /// # Errors
+    /// As [`StageRun::new`]; log-probabilities of another number of rows.
+    pub fn scored(
+        stage: &'a Stage,
+        rows: &'a Rows,
+        policy: Decoder<M, E>,
+        reference: Option<ReferenceLogps>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        check(stage, rows, reference.is_some())?;
+        if let Some(found) = reference.as_ref().map(Vec::len).filter(|n| *n != rows.len()) {
+            let problem = format!("has reference log-probabilities of {found} rows, there are {}", rows.len());
+            return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
+        }
         let order = Order::new(rows.len(), seed, true)?;
-        Ok(Self::assemble(stage, rows, policy, reference, order, dev))
+        Ok(Self::assemble(stage, rows, policy, reference, order))
     }
 
     /// Starts a stage whose reference is scored step by step, by [`StageRun::score_ahead`]: for a reference that moves, or
@@ -69,11 +86,10 @@ where
     /// As [`StageRun::new`], for an objective with a reference.
     pub fn unscored(stage: &'a Stage, rows: &'a Rows, policy: Decoder<M, E>, seed: u64) -> Result<Self, TrainError> {
         check(stage, rows, true)?;
-        let dev = Cpu::default();
         let order = Order::new(rows.len(), seed, true)?;
         // a row that is learnt from without a score is an error that names the row
         let none = vec![[f64::NAN; 2]; rows.len()];
-        Ok(Self::assemble(stage, rows, policy, Some(none), order, dev))
+        Ok(Self::assemble(stage, rows, policy, Some(none), order))
     }
 
     /// Scores the rows of the next step under `reference`.
@@ -93,13 +109,15 @@ where
     pub(crate) fn assemble(
         stage: &'a Stage,
         rows: &'a Rows,
-        policy: Decoder<M, E>,
-        reference: Option<Vec<[f64; 2]>>,
+        mut policy: Decoder<M, E>,
+        reference: Option<ReferenceLogps>,
         order: Order,
-        dev: Cpu,
     ) -> Self {
+        policy.precision = stage.precision.into();
+        policy.checkpointing = stage.gradient_checkpointing;
         let mut optimiser = AdamW::new(stage.weight_decay);
         (optimiser.betas, optimiser.eps) = (stage.betas, stage.eps);
+        let dev = Cpu::default();
         StageRun { stage, rows, policy, reference, optimiser, grads: None, weight: 1.0, order, step: 0, tokens: 0, dev }
     }
 

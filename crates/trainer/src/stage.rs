@@ -4,6 +4,26 @@ use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use tropism_objectives::Objective;
 
+/// Numbers that products are made of; sums, parameters and gradients are f32 in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats
+    #[default]
+    F32,
+    /// operands rounded to bf16 where the processor multiplies them, else as `f32`
+    Bf16,
+}
+
+impl From<Precision> for tropism_ops::Precision {
+    fn from(p: Precision) -> Self {
+        match p {
+            Precision::F32 => tropism_ops::Precision::Full,
+            Precision::Bf16 => tropism_ops::Precision::Bf16,
+        }
+    }
+}
+
 /// One named stage of a run.
 ///
 /// `init` and `reference` name an earlier stage, or `model` for the model that the run started from.
@@ -40,6 +60,12 @@ pub struct Stage {
     /// most tokens computed at a time; a step's rows are split into micro-batches of at most this size
     #[serde(default = "micro_batch_tokens")]
     pub micro_batch_tokens: usize,
+    /// what products are made of
+    #[serde(default)]
+    pub precision: Precision,
+    /// keep only the input of each layer, and compute the rest again in the backward pass: a third more work, far less memory
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// decoupled weight decay of matrices
     #[serde(default)]
     pub weight_decay: f64,
@@ -94,6 +120,8 @@ impl Stage {
             max_steps: None,
             batch_size: batch_size(),
             micro_batch_tokens: micro_batch_tokens(),
+            precision: Precision::F32,
+            gradient_checkpointing: false,
             weight_decay: 0.0,
             betas: betas(),
             eps: eps(),

@@ -1,6 +1,6 @@
 //! Steps of DPO on real pairs.
-use super::{model, name, peak_rss_mib, rounded};
-use crate::cli::BenchDpoArgs;
+use super::{model, name, peak_rss_mib, precision, rounded};
+use crate::cli::{BenchDpoArgs, Dtype};
 use crate::error::XtaskError;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -8,10 +8,18 @@ use tropism_data::read::{ReadOptions, read_pairs};
 use tropism_data::text::{Tokenizer, tokenize_pairs};
 use tropism_data::tokens::{LengthOptions, TokenPair, Truncation};
 use tropism_objectives::{Dpo, Objective};
-use tropism_trainer::{Rows, Stage, StageRun};
+use tropism_ops::FrozenFormat;
+use tropism_trainer::{Precision, Rows, Stage, StageRun};
 
 pub(super) fn run(args: &BenchDpoArgs) -> Result<Value, XtaskError> {
-    let reference = model(&args.common)?;
+    let mut policy = model(&args.common)?;
+    policy.precision = precision(args.common.dtype)?;
+    let reference = match args.common.dtype {
+        // half the memory of a second copy
+        Dtype::Bf16 => policy.frozen(FrozenFormat::Bf16),
+        _ => policy.clone(),
+    };
+    let parameters = policy.parameters();
     let needed = args.batch * (args.steps + 1);
     let pairs = pairs(args, needed)?;
     let lengths = |p: &TokenPair| p.chosen_sample().len() + p.rejected_sample().len();
@@ -19,8 +27,10 @@ pub(super) fn run(args: &BenchDpoArgs) -> Result<Value, XtaskError> {
     let (whole, computed) = (pairs.iter().map(lengths).sum(), pairs.iter().map(TokenPair::len).sum());
     let rows = Rows::Pairs(pairs);
     let mut stage = Stage::new("dpo", Objective::Dpo(Dpo::default()), 5e-7);
+    stage.precision = if args.common.dtype == Dtype::Bf16 { Precision::Bf16 } else { Precision::F32 };
+    stage.gradient_checkpointing = args.checkpointing;
     (stage.batch_size, stage.micro_batch_tokens) = (args.batch, args.micro_batch_tokens);
-    let mut training = StageRun::unscored(&stage, &rows, reference.clone(), 0)?;
+    let mut training = StageRun::unscored(&stage, &rows, policy, 0)?;
     let (mut seconds, mut losses) = (vec![], vec![]);
     for _ in 0..=args.steps {
         let clock = Instant::now();
@@ -32,7 +42,7 @@ pub(super) fn run(args: &BenchDpoArgs) -> Result<Value, XtaskError> {
     let steady = &seconds[1..];
     let mean_step = steady.iter().sum::<f64>() / steady.len().max(1) as f64;
     Ok(json!({
-        "bench": "dpo", "dtype": name(args.common.dtype), "batch": args.batch, "parameters": reference.parameters(),
+        "bench": "dpo", "dtype": name(args.common.dtype), "batch": args.batch, "parameters": parameters, "checkpointing": args.checkpointing,
         "step_s": rounded(seconds.iter().copied(), 3),
         "pairs_per_s": rounded([args.batch as f64 / mean_step], 3)[0],
         "tokens_per_pair": mean(whole), "computed_tokens_per_pair": mean(computed),

@@ -1,6 +1,6 @@
 //! Sampling at full length.
 use super::{model, name, peak_rss_mib, rounded};
-use crate::cli::BenchGenerateArgs;
+use crate::cli::{BenchGenerateArgs, Dtype};
 use crate::error::XtaskError;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -8,9 +8,17 @@ use tropism_data::read::{ReadOptions, read_pairs};
 use tropism_data::record::Text;
 use tropism_data::text::Tokenizer;
 use tropism_lm::{Batching, Request, Sampler, Sampling};
+use tropism_ops::FrozenFormat;
 
 pub(super) fn run(args: &BenchGenerateArgs) -> Result<Value, XtaskError> {
-    let model = model(&args.common)?;
+    let dense = model(&args.common)?;
+    let clock = Instant::now();
+    let model = match args.common.dtype {
+        Dtype::F32 => dense,
+        Dtype::Bf16 => dense.frozen(FrozenFormat::Bf16),
+        Dtype::Int8 => dense.frozen(FrozenFormat::Int8),
+    };
+    let freeze = clock.elapsed().as_secs_f64();
     let prompts = prompts(args)?;
     let sampling = Sampling { max_new_tokens: args.new, ..Sampling::default() };
     let batching = Batching { slots: args.slots, ..Batching::default() };
@@ -25,7 +33,8 @@ pub(super) fn run(args: &BenchGenerateArgs) -> Result<Value, XtaskError> {
     let mut steady = seconds.split_off(1);
     steady.sort_by(f64::total_cmp);
     Ok(json!({
-        "bench": "generate", "dtype": name(args.common.dtype), "batch": args.batch, "answers": args.answers, "new": args.new, "slots": args.slots,
+        "bench": "generate", "dtype": name(args.common.dtype), "batch": args.batch, "answers": args.answers, "new": args.new,
+        "slots": args.slots, "freeze_s": rounded([freeze], 3)[0],
         "prompt_tokens": prompts.iter().map(Vec::len).sum::<usize>(),
         "s": rounded(steady.iter().copied(), 3),
         "new_tokens_per_s": rounded([(args.batch * args.answers * args.new) as f64 / steady[steady.len() / 2]], 1)[0],

@@ -30,26 +30,26 @@ fn on_threads(threads: usize, f: impl FnOnce() -> Result<Value, XtaskError> + Se
 }
 
 fn model(common: &BenchArgs) -> Result<Decoder<Loaded, f32>, XtaskError> {
-    let mut model: Decoder<Loaded, f32> = load(&common.model, |c| Ok(Loaded::new(c)))?;
-    model.precision = precision(common.dtype)?;
-    Ok(model)
+    Ok(load(&common.model, |c| Ok(Loaded::new(c)))?)
 }
 
 fn precision(dtype: Dtype) -> Result<Precision, XtaskError> {
-    if dtype == Dtype::F32 {
-        return Ok(Precision::Full);
+    match dtype {
+        Dtype::F32 => Ok(Precision::Full),
+        Dtype::Int8 => Err(XtaskError::usage("int8 is for weights that are read only", "take --dtype f32 or bf16")),
+        Dtype::Bf16 if Precision::has_bf16() => Ok(Precision::Bf16),
+        Dtype::Bf16 => {
+            let problem = "this processor has no bf16 products, so bf16 would measure f32";
+            Err(XtaskError::usage(problem, "take --dtype f32"))
+        }
     }
-    if Precision::has_bf16() {
-        return Ok(Precision::Bf16);
-    }
-    let problem = "this processor has no bf16 products, so bf16 would measure f32";
-    Err(XtaskError::usage(problem, "take --dtype f32"))
 }
 
 fn name(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::F32 => "f32",
         Dtype::Bf16 => "bf16",
+        Dtype::Int8 => "int8",
     }
 }
 

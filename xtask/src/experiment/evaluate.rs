@@ -10,6 +10,7 @@ use tropism_evaluation::{
     reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
 };
 use tropism_objectives::{Dpo, Objective};
+use tropism_ops::{FrozenFormat, Precision};
 use tropism_trainer::{PairScore, SequenceScore, Stage, TrainError, pair_diagnostics, score_pairs, score_samples};
 
 /// Tokens scored at a time.
@@ -81,7 +82,9 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
     let prompts: Vec<usize> = (0..prepared.prompts.len()).flat_map(each).collect();
     let tokens: Vec<Vec<u32>> = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
     let stops = prepared.stops();
-    let generated = policy.generate(&tokens, &e.sampling, &stops, prepared.config.seed)?;
+    // packed once, not in every step
+    let packed = (policy.precision == Precision::Bf16 && Precision::has_bf16()).then(|| policy.frozen(FrozenFormat::Bf16));
+    let generated = packed.as_ref().unwrap_or(policy).generate(&tokens, &e.sampling, &stops, prepared.config.seed)?;
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let kept = g.tokens.iter().copied().take_while(|t| !stops.contains(t)).collect::<Vec<_>>();
         let text = prepared.tokenizer.decode(&kept, true)?.trim().to_owned();

@@ -115,6 +115,11 @@ impl RunFolder {
         self.0.join("metrics.jsonl")
     }
 
+    /// Where reference log-probabilities are kept for all runs beside this one.
+    pub fn reference_cache(&self) -> PathBuf {
+        self.0.with_file_name("ref_logps")
+    }
+
     /// The checkpoint of the stage that is running.
     pub fn checkpoint(&self) -> PathBuf {
         self.0.join("checkpoint")

@@ -7,7 +7,7 @@ use crate::error::XtaskError;
 use std::path::Path;
 use std::time::Instant;
 use tropism_lm::{FolderWriter, Loaded, load};
-use tropism_trainer::{Metrics, Progress, Rows, Saved, Stage, StageRun};
+use tropism_trainer::{Metrics, Progress, Rows, Saved, Stage, StageRun, reference_logps};
 
 const RESULT: &str = "result.json";
 
@@ -60,10 +60,11 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResul
     let previous = before.last().map_or("model", |r| r.name.as_str());
     let init = stage.init.as_deref().unwrap_or(previous);
     let policy = load_stage(run, prepared, init)?;
-    let reference = match stage.reference.as_deref() {
+    let mut reference = match stage.reference.as_deref() {
         Some(name) if name != init => load_stage(run, prepared, name)?,
         _ => policy.clone(),
     };
+    reference.precision = stage.precision.into();
     let rows = if stage.objective.is_pairwise() { &prepared.pairs } else { &prepared.samples };
     let clock = Instant::now();
     let (policy, steps, tokens) = train(run, prepared, stage, rows, policy, &reference)?;
@@ -91,8 +92,10 @@ fn train(
             (training, Metrics::resume(&log, bytes)?)
         }
         None => {
-            let needed = stage.objective.needs_reference().then_some(reference);
-            let training = StageRun::new(stage, rows, policy, needed, prepared.config.seed)?;
+            let cache = run.reference_cache();
+            let score = || reference_logps(reference, rows, stage.micro_batch_tokens, Some(&cache));
+            let logps = stage.objective.needs_reference().then(score).transpose()?;
+            let training = StageRun::scored(stage, rows, policy, logps, prepared.config.seed)?;
             if stage.reference.is_none() || stage.reference == stage.init {
                 training.check_reference()?;
             }
