@@ -3,7 +3,8 @@
 //! [`Decoder`] is the Llama architecture (RMSNorm, rotary embedding, grouped-query attention, SwiGLU, tied or untied
 //! head), generic over its sizes: [`Preset`] fixes them as constants at compile time, [`Loaded`] reads them from a
 //! checkpoint, one implementation serves both. [`Decoder::token_logps`] maps a packed batch to one log-probability per
-//! target and never stores the logits. Losses live elsewhere: this crate knows none.
+//! target and never stores the logits. [`Sampler`] answers prompts with a paged cache that equal prompts share;
+//! [`Decoder::beam_search`] looks for the best answers by a score. Losses live elsewhere: this crate knows none.
 //!
 //! ```
 //! use tropism_lm::{Config, Decoder, Loaded, Sizes, TokenBatch};

@@ -10,6 +10,7 @@
 //! | [`rmsnorm`] | `x / sqrt(mean(x^2) + eps) * w` | the normalised rows |
 //! | [`rope`] | rotated heads at given positions | per-call sine tables |
 //! | [`attention`] | causal attention over packed prefix trees, grouped heads | a `[T, T]` matrix |
+//! | [`decode_attention`] | attention of one new token per sequence over cached pages ([`Pages`]), shared ones read once; no gradient | |
 //! | [`swiglu`] | `silu(gate) * up` | |
 //! | [`embed`], [`rows`] | rows of a table, rows of an activation | |
 //! | [`linear_logps`] | token log-probabilities | the `[N, V]` logits |
