@@ -190,6 +190,9 @@ pub struct ExperimentArgs {
     /// Change one option; KEY is a dotted path, a stage is addressed by its name (stages.dpo.learning_rate=1e-5)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Most memory that training may take (8GiB, 6000MiB): micro-batches are made small enough
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<String>,
     /// Check everything and print the resolved configuration, but run nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -197,7 +200,7 @@ pub struct ExperimentArgs {
     #[arg(long, conflicts_with_all = ["experiment", "resume"])]
     pub list: bool,
     /// Go on with an interrupted run, from its last checkpoint, to the same bits as if it had not been interrupted
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiment", "seed", "out", "set"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["experiment", "seed", "out", "set", "memory_limit"])]
     pub resume: Option<PathBuf>,
 }
 

@@ -25,6 +25,9 @@ pub struct Experiment {
     /// threads; 0 for as many as the model's size is worth
     #[serde(default)]
     pub threads: usize,
+    /// most memory that training may take, as `8GiB` or `6000MiB`; micro-batches are made small enough
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<String>,
     /// where rows come from
     pub data: Data,
     /// the embedded task that makes rows where `data.path` is not set

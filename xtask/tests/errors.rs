@@ -163,3 +163,9 @@ fn an_output_folder_that_exists() {
     says(&text(&result.stderr), &["exists already"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn memory_that_does_not_suffice() {
+    says(&dpo(&pairs(4), &["memory_limit=much".into()]), &["memory_limit", "`much`", "8GiB"]);
+    says(&dpo(&pairs(4), &["memory_limit=200MiB".into()]), &["memory_limit", "200MiB is not enough", "MiB"]);
+}

@@ -3,8 +3,9 @@
 //! [`Decoder`] runs every [`Architecture`] from its `config.json`: one [`Layer`] made of optional parts (norms, biases, fused
 //! projections, gates, windows, soft caps), not a model per architecture. It is generic over its sizes: [`Preset`] fixes
 //! them as constants at compile time, [`Loaded`] reads them from a checkpoint, one implementation serves both.
-//! [`Decoder::token_logps`] maps a packed batch to one log-probability per target and never stores the logits. Losses live
-//! elsewhere: this crate knows none.
+//! [`Decoder::token_logps`] maps a packed batch to one log-probability per target and never stores the logits. [`Sampler`]
+//! answers prompts with a paged cache that equal prompts share; [`Decoder::beam_search`] looks for the best answers by a
+//! score; [`Decoder::frozen`] rounds weights to 16 or 8 bits. Losses live elsewhere: this crate knows none.
 //!
 //! Dropout is never applied, whatever `config.json` says of it. [`Config`] states which of its keys are read, which are
 //! refused, and which are let through.
@@ -35,6 +36,7 @@ mod layer;
 mod linear;
 mod load;
 mod matrix;
+mod memory;
 mod norm;
 mod part;
 mod random;
@@ -54,6 +56,7 @@ pub use layer::{Layer, Qkv};
 pub use linear::Linear;
 pub use load::{load, read_tensors};
 pub use matrix::Matrix;
+pub use memory::Footprint;
 pub use norm::{Norm, NormKind};
 pub use sample::{Answer, Batching, Beams, End, HookStep, Hypothesis, LogitsHook, Request, Sampler, Sampling, StopStrings};
 pub use save::WeightDtype;

@@ -11,6 +11,9 @@
 //! | [`layernorm`] | `(x - mean) / sqrt(var + eps) * w + b` | the normalised rows |
 //! | [`rope`] | rotated heads at given positions | per-call sine tables |
 //! | [`attention`] | causal attention over packed prefix trees, grouped heads, soft caps, windows | a `[T, T]` matrix |
+//! | [`decode_attention`] | attention of one new token per sequence over cached pages ([`Pages`]), shared ones read once; no gradient | |
+//! | [`linear_frozen`], [`linear_logps_frozen`], [`embed_frozen`] | the same with [`Frozen`] weights of 16 or 8 bits | |
+//! | [`checkpoint`] | a [`Part`] of a model, run again in the backward pass | its activations |
 //! | [`activate`], [`gated`] | `act(x)`, `act(gate) * up` | |
 //! | [`embed`], [`embed_scaled`], [`rows`], [`columns`] | rows of a table, rows and columns of an activation | |
 //! | [`plus`], [`softcap`] | `a + b`, `cap tanh(x / cap)` | |

@@ -1,6 +1,7 @@
 //! `cargo xtask experiment`: one run from data to report.
 mod evaluate;
 mod folder;
+mod memory;
 mod pipeline;
 mod prepare;
 mod result;
@@ -30,6 +31,7 @@ pub fn command(args: &ExperimentArgs) -> Result<(), XtaskError> {
     let name = args.experiment.as_deref().unwrap_or_default();
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|s| format!("seed={s}")));
+    sets.extend(args.memory_limit.as_ref().map(|l| format!("memory_limit={l:?}")));
     let config = Experiment::parse(name, &recipes::find(name)?, &sets)?;
     if args.dry_run {
         let prepared = prepare(config)?;

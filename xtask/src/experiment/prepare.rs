@@ -99,6 +99,8 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
+    let longest = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len)).max();
+    super::memory::fit(&mut config, &model, longest.unwrap_or(0))?;
     let (prompts, audit) = prompts(&config, &tokenizer, &records, &model)?;
     records.audit.insert("prompts".into(), audit);
     records.hashes.insert("tokenizer".into(), tokenizer.hash());

@@ -59,6 +59,7 @@ impl<E: Scalar> Target<E> {
 }
 
 /// [`product`] of f32 for some columns by AVX-512; false, and nothing done, where the processor lacks it.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 pub(crate) fn by_avx512(x: View<f32>, w: View<f32>, columns: Range<usize>, to: Target<f32>) -> bool {
     #[cfg(target_arch = "x86_64")]
     if crate::simd::level() == 2 {

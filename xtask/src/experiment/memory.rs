@@ -1,0 +1,61 @@
+//! Micro-batches that fit into a given memory.
+use super::prepare::Model;
+use crate::config::Experiment;
+use crate::error::XtaskError;
+
+/// Program, tokenizer, rows and what allocators keep.
+const BASE: u64 = 300 << 20;
+/// Copies of the weights during a stage: the start of the run, the reference, the policy, its gradients, two moments.
+const COPIES: usize = 6;
+
+/// `8GiB`, `6000MiB`, `6GB`, … in bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = (text[..split].trim().parse::<f64>().ok()?, text[split..].trim());
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "gib" | "g" => 1u64 << 30,
+        "mib" | "m" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "mb" => 1_000_000,
+        _ => return None,
+    };
+    (number > 0.0 && number.is_finite()).then_some((number * unit as f64) as u64)
+}
+
+/// Makes the micro-batches of all stages small enough for `memory_limit`; `longest` is the longest packed row.
+pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize) -> Result<(), XtaskError> {
+    let Some(text) = &config.memory_limit else { return Ok(()) };
+    let refuse = |problem: String, help: &str| XtaskError::config("memory_limit", problem, help);
+    let limit = bytes(text).ok_or_else(|| refuse(format!("`{text}` is no size"), "write it as 8GiB or 6000MiB"))?;
+    for stage in &mut config.stages {
+        let footprint = model.config().footprint(model.parameters(), stage.gradient_checkpointing);
+        let most = footprint.tokens(limit.saturating_sub(BASE), COPIES, size_of::<f32>()).unwrap_or(0);
+        if most < longest {
+            let needed = BASE + 4 * (COPIES * footprint.weights + longest * footprint.per_token) as u64;
+            let problem = format!(
+                "{text} is not enough for stage `{}`: its longest row of {longest} tokens needs {} MiB",
+                stage.name,
+                needed.div_ceil(1 << 20)
+            );
+            return Err(refuse(problem, "allow more, cut rows by data.max_length, or set gradient_checkpointing = true"));
+        }
+        stage.micro_batch_tokens = stage.micro_batch_tokens.min(most);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bytes;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        assert_eq!(bytes("8GiB"), Some(8 << 30));
+        assert_eq!(bytes("1.5 gib"), Some(3 << 29));
+        assert_eq!(bytes("6000MiB"), Some(6000 << 20));
+        assert_eq!(bytes("2GB"), Some(2_000_000_000));
+        for wrong in ["", "8", "GiB", "-1GiB", "0MiB", "8KiB", "nanGiB", "infGiB"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+}
