@@ -166,6 +166,6 @@ fn an_output_folder_that_exists() {
 
 #[test]
 fn memory_that_does_not_suffice() {
-    says(&dpo(&pairs(4), &["memory_limit=much".into()]), &["memory_limit", "`much`", "8GiB"]);
-    says(&dpo(&pairs(4), &["memory_limit=200MiB".into()]), &["memory_limit", "200MiB is not enough", "MiB"]);
+    says(&dpo(&pairs(60), &["memory_limit=much".into()]), &["memory_limit", "`much`", "8GiB"]);
+    says(&dpo(&pairs(60), &["memory_limit=200MiB".into()]), &["memory_limit", "200MiB is not enough", "MiB"]);
 }

@@ -31,6 +31,12 @@ pub enum OpsError {
         /// number of rows of the table
         bound: usize,
     },
+    /// Moments of one parameter in two formats.
+    #[error("adamw: the two moments of `{name}` are stored in different formats")]
+    Moments {
+        /// the parameter
+        name: String,
+    },
     /// Segments that do not make a packed tree.
     #[error("packed tree: segment {segment} {reason}")]
     Tree {

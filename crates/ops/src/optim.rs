@@ -1,21 +1,13 @@
 //! Optimisers over any [`Params`], in place and multi-threaded, with their state in plain sight.
 use crate::error::OpsError;
+use crate::moments::{Moment, MomentFormat, Moments, narrow, widen};
 use crate::par::Ptr;
 use crate::params::{Grads, Params, VisitMut};
-use crate::raw::{data_mut, grad_mut, touched};
+use crate::raw::{data_mut, grad_mut};
 use crate::scalar::Scalar;
 use crate::simd::simd;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
-
-/// First and second moment of one parameter's gradient.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Moments<E> {
-    /// running mean of the gradient
-    pub first: Vec<E>,
-    /// running mean of its square
-    pub second: Vec<E>,
-}
 
 /// AdamW: Adam with decoupled weight decay.
 ///
@@ -38,6 +30,8 @@ pub struct AdamW<E> {
     pub decay_vectors: bool,
     /// steps made so far
     pub steps: u64,
+    /// how new moments are stored
+    pub format: MomentFormat,
     /// moments by parameter name
     pub moments: BTreeMap<String, Moments<E>>,
 }
@@ -70,10 +64,41 @@ simd! {
     }
 }
 
+/// Elements that are widened at a time.
+const PIECE: usize = 1024;
+
+/// [`adam`] with moments in bf16; `first` is the number of the first element.
+fn rounded<E: Scalar>(
+    (p, g): (&mut [E], &mut [E]),
+    (m, v): (&mut [u16], &mut [u16]),
+    (first, seed): (usize, u32),
+    rates: &Rates<E>,
+) {
+    let mut wide = [[E::zero(); PIECE]; 2];
+    let pieces = p.chunks_mut(PIECE).zip(g.chunks_mut(PIECE)).zip(m.chunks_mut(PIECE).zip(v.chunks_mut(PIECE)));
+    for (i, ((p, g), (m, v))) in pieces.enumerate() {
+        let [wm, wv] = &mut wide;
+        let (wm, wv, at) = (&mut wm[..p.len()], &mut wv[..p.len()], (first + i * PIECE) as u32);
+        widen(m, wm);
+        widen(v, wv);
+        adam(p, wm, wv, g, rates);
+        narrow(wm, m, at, seed.wrapping_mul(2));
+        narrow(wv, v, at, seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x85EB_CA6B));
+    }
+}
+
 impl<E: Scalar> AdamW<E> {
     /// Zero moments, betas 0.9 and 0.999, eps 1e-8.
     pub fn new(weight_decay: f64) -> Self {
-        AdamW { betas: [0.9, 0.999], eps: 1e-8, weight_decay, decay_vectors: false, steps: 0, moments: BTreeMap::new() }
+        AdamW {
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay,
+            decay_vectors: false,
+            steps: 0,
+            format: MomentFormat::Full,
+            moments: BTreeMap::new(),
+        }
     }
 
     /// One update at learning rate `lr` with all gradients multiplied by `scale` (clipping, division by the batch's
@@ -115,19 +140,36 @@ impl<E: Scalar> VisitMut<E> for AdamStep<'_, E> {
         let g = grad_mut(self.grads, t)?;
         let p = data_mut(t);
         let n = p.len();
+        let format = self.opt.format;
         if !self.opt.moments.contains_key(name) {
-            self.opt.moments.insert(name.to_owned(), Moments { first: touched(n), second: touched(n) });
+            let (first, second) = (Moment::zeros(n, format), Moment::zeros(n, format));
+            self.opt.moments.insert(name.to_owned(), Moments { first, second });
         }
+        let seed = self.opt.steps as u32;
         let Some(Moments { first, second }) = self.opt.moments.get_mut(name) else { return Ok(()) };
-        for v in [&first, &second] {
+        for v in [&*first, &*second] {
             crate::error::same("adamw", "length of the moments", n, v.len())?;
         }
-        let (pp, pm, pv, pg) = (Ptr::of(p), Ptr::of(first), Ptr::of(second), Ptr::of(g));
-        crate::par::split(n, 1 << 14, |a, b| {
-            let k = b - a;
-            // SAFETY: parts of different tasks are disjoint; all four buffers hold n elements
-            unsafe { adam(pp.range(a, k), pm.range(a, k), pv.range(a, k), pg.range(a, k), &rates) }
-        });
+        let (pp, pg) = (Ptr::of(p), Ptr::of(g));
+        match (first, second) {
+            (Moment::Full(m), Moment::Full(v)) => {
+                let (pm, pv) = (Ptr::of(m), Ptr::of(v));
+                crate::par::split(n, 1 << 14, |a, b| {
+                    let k = b - a;
+                    // SAFETY: parts of different tasks are disjoint; all four buffers hold n elements
+                    unsafe { adam(pp.range(a, k), pm.range(a, k), pv.range(a, k), pg.range(a, k), &rates) }
+                });
+            }
+            (Moment::Bf16(m), Moment::Bf16(v)) => {
+                let (pm, pv) = (Ptr::of(m), Ptr::of(v));
+                crate::par::split(n, 1 << 14, |a, b| {
+                    let k = b - a;
+                    // SAFETY: as above
+                    unsafe { rounded((pp.range(a, k), pg.range(a, k)), (pm.range(a, k), pv.range(a, k)), (a, seed), &rates) }
+                });
+            }
+            _ => return Err(OpsError::Moments { name: name.to_owned() }),
+        }
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use tropism_data::order::{Order, OrderState};
 use tropism_lm::{Decoder, Dims, FolderWriter, Loaded, WeightDtype, load};
-use tropism_ops::{Moments, Scalar};
+use tropism_ops::{Moment, Moments, Scalar};
 
 /// The small part of a checkpoint, in `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,8 +96,13 @@ where
         let dtype = if wide::<E>() { Stored::F64 } else { Stored::F32 };
         let mut parts: Vec<(String, Stored, Vec<usize>, Vec<u8>)> = vec![];
         for (name, m) in &self.optimiser.moments {
-            parts.push((format!("first/{name}"), dtype, vec![m.first.len()], bytes(&m.first)));
-            parts.push((format!("second/{name}"), dtype, vec![m.second.len()], bytes(&m.second)));
+            for (which, moment) in [("first", &m.first), ("second", &m.second)] {
+                let (dtype, bytes) = match moment {
+                    Moment::Full(v) => (dtype, bytes(v)),
+                    Moment::Bf16(v) => (Stored::BF16, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+                };
+                parts.push((format!("{which}/{name}"), dtype, vec![moment.len()], bytes));
+            }
         }
         if let Some(reference) = &self.reference {
             parts.push((REFERENCE.into(), Stored::F64, vec![reference.len(), 2], bytes(reference.as_flattened())));
@@ -151,14 +156,21 @@ fn read_moments<E: Scalar>(path: &Path) -> Result<Optimiser<E>, TrainError> {
             let flat: Vec<f64> = numbers(&view);
             reference = Some(flat.as_chunks::<2>().0.to_vec());
         } else if let Some(name) = name.strip_prefix("first/") {
-            moments.entry(name.to_owned()).or_default().first = numbers(&view);
+            moments.entry(name.to_owned()).or_default().first = moment(&view);
         } else if let Some(name) = name.strip_prefix("second/") {
-            moments.entry(name.to_owned()).or_default().second = numbers(&view);
+            moments.entry(name.to_owned()).or_default().second = moment(&view);
         } else {
             return Err(broken(format!("holds `{name}`, which no optimiser of this project writes")));
         }
     }
     Ok((moments, reference))
+}
+
+fn moment<E: Scalar>(view: &TensorView) -> Moment<E> {
+    match view.dtype() {
+        Stored::BF16 => Moment::Bf16(view.data().as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect()),
+        _ => Moment::Full(numbers(view)),
+    }
 }
 
 fn numbers<E: Scalar>(view: &TensorView) -> Vec<E> {

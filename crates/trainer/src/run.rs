@@ -6,7 +6,7 @@ use crate::reference::{ReferenceLogps, reference_logps};
 use crate::rows::Rows;
 use crate::schedule::learning_rate;
 use crate::score::score_pairs;
-use crate::stage::Stage;
+use crate::stage::{Precision, Stage};
 use crate::step::{Store, Update};
 use dfdx::prelude::*;
 use serde_json::Map;
@@ -14,7 +14,7 @@ use std::path::Path;
 use tropism_data::order::Order;
 use tropism_data::tokens::TokenPair;
 use tropism_lm::{Decoder, Dims};
-use tropism_ops::{AdamW, Scalar};
+use tropism_ops::{AdamW, MomentFormat, Scalar};
 
 /// A stage that is being trained.
 pub struct StageRun<'a, M: Dims, E: Dtype> {
@@ -117,6 +117,9 @@ where
         policy.checkpointing = stage.gradient_checkpointing;
         let mut optimiser = AdamW::new(stage.weight_decay);
         (optimiser.betas, optimiser.eps) = (stage.betas, stage.eps);
+        if stage.optimizer_state == Precision::Bf16 {
+            optimiser.format = MomentFormat::Bf16;
+        }
         let dev = Cpu::default();
         StageRun { stage, rows, policy, reference, optimiser, grads: None, weight: 1.0, order, step: 0, tokens: 0, dev }
     }

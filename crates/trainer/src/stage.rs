@@ -4,14 +4,14 @@ use crate::schedule::Schedule;
 use serde::{Deserialize, Serialize};
 use tropism_objectives::Objective;
 
-/// Numbers that products are made of; sums, parameters and gradients are f32 in either case.
+/// Type of numbers; sums, parameters and gradients are f32 in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats
     #[default]
     F32,
-    /// operands rounded to bf16 where the processor multiplies them, else as `f32`
+    /// bf16; products round their operands where the processor multiplies such numbers, and are as with `f32` elsewhere
     Bf16,
 }
 
@@ -63,6 +63,9 @@ pub struct Stage {
     /// what products are made of
     #[serde(default)]
     pub precision: Precision,
+    /// numbers that the optimiser's moments are stored in; `bf16` takes half the memory
+    #[serde(default)]
+    pub optimizer_state: Precision,
     /// keep only the input of each layer, and compute the rest again in the backward pass: a third more work, far less memory
     #[serde(default)]
     pub gradient_checkpointing: bool,
@@ -121,6 +124,7 @@ impl Stage {
             batch_size: batch_size(),
             micro_batch_tokens: micro_batch_tokens(),
             precision: Precision::F32,
+            optimizer_state: Precision::F32,
             gradient_checkpointing: false,
             weight_decay: 0.0,
             betas: betas(),
