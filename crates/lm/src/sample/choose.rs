@@ -22,7 +22,11 @@ pub(super) struct Scratch<E> {
     ids: Vec<u32>,
     values: Vec<E>,
     kept: Vec<(E, u32)>,
+    spare: Vec<(E, u32)>,
 }
+
+/// So many exponentials one by one cost as much as those of a whole row side by side.
+const FEW: usize = 512;
 
 /// Transformers' repetition penalty on the given tokens.
 pub(super) fn penalise<E: Scalar>(row: &mut [E], tokens: &[u32], penalty: f64) {
@@ -65,7 +69,7 @@ impl<E: Scalar> Scratch<E> {
             at_least(&self.weights, least, &mut self.ids);
             self.kept.clear();
             self.kept.extend(self.ids.iter().map(|&i| (self.weights[i as usize], i)));
-            nucleus(&mut self.kept, s.top_p * mass);
+            nucleus(&mut self.kept, &mut self.spare, s.top_p * mass);
         } else {
             if s.top_p == 1.0 && s.min_p > 0.0 {
                 // a little below, as `retain` has the last word
@@ -73,16 +77,20 @@ impl<E: Scalar> Scratch<E> {
             }
             at_least(row, cut, &mut self.ids);
             self.kept.clear();
-            self.kept.extend(self.ids.iter().map(|&i| (((row[i as usize] - top) * scale).vexp(), i)));
+            if self.ids.len() > FEW {
+                weights_of(row, top, scale, &mut self.weights, &mut self.sums);
+                self.kept.extend(self.ids.iter().map(|&i| (self.weights[i as usize], i)));
+            } else {
+                self.kept.extend(self.ids.iter().map(|&i| (((row[i as usize] - top) * scale).vexp(), i)));
+            }
             if s.top_p < 1.0 {
                 let mass: f64 = self.kept.iter().map(|k| k.0.f()).sum();
-                nucleus(&mut self.kept, s.top_p * mass);
+                nucleus(&mut self.kept, &mut self.spare, s.top_p * mass);
             }
         }
         if s.min_p > 0.0 {
             self.kept.retain(|k| k.0.f() >= s.min_p);
         }
-        self.kept.sort_unstable_by_key(|k| k.1);
     }
 
     /// The `k`-th largest logit, the smallest of all when there are fewer.
@@ -132,14 +140,15 @@ fn nth<E: Scalar>(values: &mut [E], n: usize) -> E {
     *values.select_nth_unstable_by(n, |a, b| b.partial_cmp(a).unwrap_or(Ordering::Equal)).1
 }
 
-/// Cuts to the fewest heaviest that hold `need` together; at least one. Equal weights stand in the order of their ids.
-fn nucleus<E: Scalar>(kept: &mut Vec<(E, u32)>, mut need: f64) {
+/// Cuts to the fewest heaviest that hold `need` together; at least one. Of equal weights the first are kept.
+fn nucleus<E: Scalar>(kept: &mut Vec<(E, u32)>, spare: &mut Vec<(E, u32)>, mut need: f64) {
     let heavier = |a: &(E, u32), b: &(E, u32)| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal).then(a.1.cmp(&b.1));
-    let (mut low, mut high) = (0, kept.len());
+    spare.clone_from(kept);
+    let (mut low, mut high) = (0, spare.len());
     while high - low > 16 {
         let middle = low + (high - low) / 2;
-        kept[low..high].select_nth_unstable_by(middle - low, heavier);
-        let mass: f64 = kept[low..middle].iter().map(|k| k.0.f()).sum();
+        spare[low..high].select_nth_unstable_by(middle - low, heavier);
+        let mass: f64 = spare[low..middle].iter().map(|k| k.0.f()).sum();
         if mass >= need {
             high = middle;
         } else {
@@ -147,12 +156,14 @@ fn nucleus<E: Scalar>(kept: &mut Vec<(E, u32)>, mut need: f64) {
             low = middle;
         }
     }
-    kept[low..high].sort_unstable_by(heavier);
+    spare[low..high].sort_unstable_by(heavier);
     while low < high && need > 0.0 {
-        need -= kept[low].0.f();
+        need -= spare[low].0.f();
         low += 1;
     }
-    kept.truncate(low.max(1));
+    if let Some(border) = spare.get(low.max(1) - 1) {
+        kept.retain(|k| heavier(k, border) != Ordering::Greater);
+    }
 }
 
 fn draw<E: Scalar>(kept: &[(E, u32)], uniform: f64) -> Choice {
