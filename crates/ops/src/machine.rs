@@ -38,7 +38,7 @@ pub struct Machine {
 impl Machine {
     /// Measures for about a second.
     pub fn measure() -> Self {
-        let (threads, rounds) = (rayon::current_num_threads(), 1 << 21);
+        let (threads, rounds) = (rayon::current_num_threads(), 1 << 24);
         let each = (threads * rounds) as f64;
         let f32_gflops = rate(each * 2.0 * NUMBERS as f64, |_, _| fma::<f32>(black_box(rounds)));
         let per_round = crate::bf16::PEAK_FLOPS;

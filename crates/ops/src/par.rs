@@ -1,5 +1,6 @@
 //! Work split over the threads of the current rayon pool, with results that do not depend on how it was split.
 use crate::error::OpsError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs `f` with all operations on `n` threads; 0 stands for one per core.
 ///
@@ -51,19 +52,30 @@ impl<T> Ptr<T> {
     }
 }
 
-/// Runs `f(begin, end)` on one part of `0..n` per thread; parts hold at least `min` items.
+/// Parts per thread of a range that is split: a thread that wakes late leaves its share to the others.
+const PARTS: usize = 4;
+
+/// Runs `f(begin, end)` on parts of `0..n` over all threads; parts hold at least `min` items.
 pub(crate) fn split(n: usize, min: usize, f: impl Fn(usize, usize) + Sync + Send) {
-    let threads = rayon::current_num_threads().min(n.div_ceil(min.max(1))).max(1);
-    if threads == 1 {
+    let most = n.div_ceil(min.max(1));
+    let threads = rayon::current_num_threads().min(most);
+    if threads <= 1 {
         return f(0, n);
     }
-    let step = n.div_ceil(threads);
-    rayon::scope(|s| {
-        for i in 1..threads {
-            let f = &f;
-            s.spawn(move |_| f((i * step).min(n), ((i + 1) * step).min(n)));
+    let step = n.div_ceil((threads * PARTS).min(most));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        loop {
+            let begin = next.fetch_add(step, Ordering::Relaxed);
+            if begin >= n {
+                return;
+            }
+            f(begin, (begin + step).min(n));
         }
-        f(0, step.min(n));
+    };
+    rayon::scope(|s| {
+        (1..threads).for_each(|_| s.spawn(|_| work()));
+        work();
     });
 }
 
@@ -108,7 +120,6 @@ pub(crate) fn blocks<R: Send>(n: usize, block: usize, f: impl Fn(usize, usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn every_item_is_visited_once() {
