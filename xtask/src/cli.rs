@@ -68,6 +68,8 @@ pub enum Shape {
 pub enum BenchCommand {
     /// Steps of DPO, the reference scored in every step
     Dpo(BenchDpoArgs),
+    /// Plain training steps on one sequence of random tokens, no reference
+    Sft(BenchSftArgs),
     /// Sampling from the prompts of a preference file
     Generate(BenchGenerateArgs),
     /// Each operation of a model's shape, beside the machine's peak
@@ -143,6 +145,29 @@ pub struct BenchDpoArgs {
     /// Keep only the input of each layer and compute the rest again in the backward pass
     #[arg(long)]
     pub checkpointing: bool,
+}
+
+/// Arguments of `bench sft`.
+#[derive(Debug, Args)]
+pub struct BenchSftArgs {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Tokens of the sequence
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub tokens: usize,
+    /// Steps to measure, after one to warm up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub steps: usize,
+    /// How products are computed
+    #[arg(long, default_value = "f32")]
+    pub dtype: Dtype,
+    /// Keep only the input of each layer and compute the rest again in the backward pass
+    #[arg(long)]
+    pub checkpointing: bool,
+    /// Threads; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
 }
 
 /// Arguments of `bench generate`.

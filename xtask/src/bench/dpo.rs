@@ -12,7 +12,7 @@ use tropism_ops::FrozenFormat;
 use tropism_trainer::{Precision, Rows, Stage, StageRun};
 
 pub(super) fn run(args: &BenchDpoArgs) -> Result<Value, XtaskError> {
-    let mut policy = model(&args.common)?;
+    let mut policy = model(&args.common.model)?;
     policy.precision = precision(args.common.dtype)?;
     let reference = match args.common.dtype {
         // half the memory of a second copy

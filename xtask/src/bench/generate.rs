@@ -11,7 +11,7 @@ use tropism_lm::{Batching, Request, Sampler, Sampling};
 use tropism_ops::FrozenFormat;
 
 pub(super) fn run(args: &BenchGenerateArgs) -> Result<Value, XtaskError> {
-    let dense = model(&args.common)?;
+    let dense = model(&args.common.model)?;
     let clock = Instant::now();
     let model = match args.common.dtype {
         Dtype::F32 => dense,

@@ -4,10 +4,12 @@
 mod dpo;
 mod generate;
 mod ops;
+mod sft;
 
-use crate::cli::{BenchArgs, BenchCommand, Dtype};
+use crate::cli::{BenchCommand, Dtype};
 use crate::error::XtaskError;
 use serde_json::Value;
+use std::path::Path;
 use tropism_lm::{Decoder, Loaded, load};
 use tropism_ops::Precision;
 
@@ -19,6 +21,7 @@ pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
     let line = match command {
         BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
+        BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
         BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,
     };
     println!("{line}");
@@ -29,8 +32,8 @@ fn on_threads(threads: usize, f: impl FnOnce() -> Result<Value, XtaskError> + Se
     tropism_ops::with_threads(threads, f).map_err(tropism_lm::LmError::from)?
 }
 
-fn model(common: &BenchArgs) -> Result<Decoder<Loaded, f32>, XtaskError> {
-    Ok(load(&common.model, |c| Ok(Loaded::new(c)))?)
+fn model(folder: &Path) -> Result<Decoder<Loaded, f32>, XtaskError> {
+    Ok(load(folder, |c| Ok(Loaded::new(c)))?)
 }
 
 fn precision(dtype: Dtype) -> Result<Precision, XtaskError> {
