@@ -68,7 +68,7 @@ pub enum Shape {
 pub enum BenchCommand {
     /// Steps of DPO, the reference scored in every step
     Dpo(BenchDpoArgs),
-    /// Plain training steps on one sequence of random tokens, no reference
+    /// Plain training steps on sequences of random tokens, no reference
     Sft(BenchSftArgs),
     /// Sampling from the prompts of a preference file
     Generate(BenchGenerateArgs),
@@ -153,9 +153,12 @@ pub struct BenchSftArgs {
     /// Model folder
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// Tokens of the sequence
+    /// Tokens of a sequence
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub tokens: usize,
+    /// Sequences per step
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub sequences: usize,
     /// Steps to measure, after one to warm up
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub steps: usize,

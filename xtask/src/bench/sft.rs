@@ -1,4 +1,4 @@
-//! Plain training steps: one sequence, all of its tokens predicted, AdamW with clipping.
+//! Plain training steps: sequences with all of their tokens predicted, AdamW with clipping.
 use super::{model, name, peak_rss_mib, precision, rounded};
 use crate::cli::{BenchSftArgs, Dtype};
 use crate::error::XtaskError;
@@ -18,12 +18,16 @@ pub(super) fn run(args: &BenchSftArgs) -> Result<Value, XtaskError> {
     }
     let vocab = policy.config().sizes.vocab;
     let mut stream = Stream::new(0, "bench/sft");
-    let mut ids = (0..args.tokens).map(|_| stream.below(vocab) as u32);
-    let prompt = ids.by_ref().take(1).collect();
-    let source = Source { file: "random tokens".into(), row: 1, line: None };
-    let rows = Rows::Samples(vec![TokenSample { source, prompt, completion: ids.collect() }]);
+    let sample = |row| {
+        let mut ids = (0..args.tokens).map(|_| stream.below(vocab) as u32);
+        let prompt = ids.by_ref().take(1).collect();
+        let source = Source { file: "random tokens".into(), row, line: None };
+        TokenSample { source, prompt, completion: ids.collect() }
+    };
+    let rows = Rows::Samples((1..=args.sequences.max(1)).map(sample).collect());
+    let tokens = args.tokens * rows.len();
     let mut stage = Stage::new("sft", Objective::Sft(Sft::default()), 1e-4);
-    (stage.batch_size, stage.epochs, stage.micro_batch_tokens) = (1, args.steps + 1, args.tokens);
+    (stage.batch_size, stage.epochs, stage.micro_batch_tokens) = (rows.len(), args.steps + 1, tokens);
     stage.precision = if args.dtype == Dtype::Bf16 { Precision::Bf16 } else { Precision::F32 };
     stage.gradient_checkpointing = args.checkpointing;
     let mut training = StageRun::new(&stage, &rows, policy, None, 0)?;
@@ -36,8 +40,9 @@ pub(super) fn run(args: &BenchSftArgs) -> Result<Value, XtaskError> {
     }
     let mean = seconds[1..].iter().sum::<f64>() / args.steps.max(1) as f64;
     Ok(json!({
-        "bench": "sft", "dtype": name(args.dtype), "tokens": args.tokens, "checkpointing": args.checkpointing,
-        "step_s": rounded(seconds.iter().copied(), 3), "tokens_per_s": rounded([args.tokens as f64 / mean], 1)[0],
+        "bench": "sft", "dtype": name(args.dtype), "tokens": args.tokens,
+        "sequences": rows.len(), "checkpointing": args.checkpointing,
+        "step_s": rounded(seconds.iter().copied(), 3), "tokens_per_s": rounded([tokens as f64 / mean], 1)[0],
         "peak_rss_mib": peak_rss_mib(), "losses": losses,
     }))
 }

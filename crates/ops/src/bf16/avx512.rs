@@ -10,6 +10,8 @@ use std::cell::RefCell;
 const ROWS: usize = 8;
 /// Column panels that one run of the kernel computes.
 const COLUMNS: usize = 3;
+/// Lines of packed columns that are fetched ahead: a few rows read them from memory, not from the cache.
+const AHEAD: usize = 24;
 /// Pairs of inner elements per pass: what a run reads of `b` stays in the second-level cache.
 const DEPTH: usize = 512;
 
@@ -115,10 +117,12 @@ impl Whole<'_> {
                 // SAFETY: tasks have disjoint rectangles; panels are whole, so a and b hold what the kernel reads
                 unsafe {
                     let (a, b) = (self.a.as_ptr().add(a), lines.as_ptr());
-                    match cols.div_ceil(PANEL) {
-                        3 => kernel::<3>(a, b, step, depth.len(), &to),
-                        2 => kernel::<2>(a, b, step, depth.len(), &to),
-                        _ => kernel::<1>(a, b, step, depth.len(), &to),
+                    // the first band brings the columns into the cache for the others
+                    match (cols.div_ceil(PANEL), band == bands.start) {
+                        (3, true) => kernel::<3, true>(a, b, step, depth.len(), &to),
+                        (3, false) => kernel::<3, false>(a, b, step, depth.len(), &to),
+                        (2, _) => kernel::<2, true>(a, b, step, depth.len(), &to),
+                        _ => kernel::<1, true>(a, b, step, depth.len(), &to),
                     }
                 }
             }
@@ -151,17 +155,20 @@ impl Whole<'_> {
     }
 }
 
-/// 8 rows times `N` panels of columns.
+/// 8 rows times `N` panels of columns, which are fetched ahead where they come from memory.
 ///
 /// # Safety
 /// `a` and each of the N panels, `step` numbers apart from `b` on, must hold `depth` lines of 16 pairs; `to` must be a
 /// rectangle that is valid for writing and that nobody else touches.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-unsafe fn kernel<const N: usize>(a: *const u32, b: *const u32, step: usize, depth: usize, to: &Target) {
+unsafe fn kernel<const N: usize, const FETCH: bool>(a: *const u32, b: *const u32, step: usize, depth: usize, to: &Target) {
     let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
     for k in 0..depth {
-        // SAFETY: line k is below depth
+        // SAFETY: line k is below depth; a prefetch may point anywhere
         unsafe {
+            for j in 0..if FETCH { N } else { 0 } {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(j * step + (k + AHEAD) * PANEL).cast());
+            }
             let right: [__m512bh; N] =
                 std::array::from_fn(|j| pairs(_mm512_loadu_si512(b.add(j * step + k * PANEL).cast())));
             for (i, row) in sums.iter_mut().enumerate() {
