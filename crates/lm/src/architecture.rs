@@ -163,11 +163,21 @@ impl Names {
         name.strip_prefix(self.architecture.prefix()).unwrap_or(name)
     }
 
+    /// A name with the prefix that a bare trunk's names lack.
+    pub(crate) fn whole(&self, name: &str) -> String {
+        format!("{}{}", self.architecture.prefix(), self.base(name))
+    }
+
+    /// Whether some weights are stored as (in, out).
+    pub(crate) fn turned(&self) -> bool {
+        self.architecture == Architecture::Gpt2
+    }
+
     /// Whether the checkpoint stores this weight as (in, out).
     pub(crate) fn transposed(&self, name: &str) -> bool {
         let parts = [self.parts().fused, self.parts().output, self.parts().up, self.parts().down];
         let stem = name.strip_suffix(".weight").unwrap_or_default();
-        self.architecture == Architecture::Gpt2 && parts.iter().any(|p| stem.ends_with(p))
+        self.turned() && parts.iter().any(|p| stem.ends_with(p))
     }
 
     /// Whether a stored tensor is no parameter: tables that older libraries saved along.

@@ -89,6 +89,8 @@ named! {
     QueryKeyValue,
     /// Run-time number of learned positions.
     Positions,
+    /// Run-time rank of an adapter.
+    Rank,
 }
 
 /// Sizes known at run time.

@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype as Stored, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use tropism_ops::{Params, Scalar, VisitMut, data_mut};
+use tropism_ops::{Scalar, VisitMut, data_mut};
 
 /// Loads `config.json` and all weights of a Hugging Face folder; `dims` picks the sizes' types, for instance
 /// `|c| Ok(Loaded::new(c))`.
@@ -57,35 +57,62 @@ fn read_file<M: Dims, E: Scalar>(
     model: &mut Decoder<M, E>,
     file: &Path,
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), LmError> {
-    let bytes = std::fs::read(file).map_err(LmError::io(file))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
-        LmError::file(file, format!("truncated or damaged safetensors file ({e}, {} bytes); fetch it again", bytes.len()))
-    })?;
+    let bytes = read(file)?;
     let names = model.names;
     let known: BTreeSet<String> = self::names(model)?.iter().map(|n| names.base(n).to_owned()).collect();
     let ignored = |name: &str| names.buffer(name) || (name == HEAD && model.head.is_none());
-    let mut stored = BTreeMap::new();
-    for name in tensors.names().into_iter().filter(|n| !ignored(n)) {
-        let refuse = |problem: String| Err(LmError::Tensor { path: file.into(), name: name.to_owned(), problem });
-        if !known.contains(names.base(name)) {
-            return refuse("does not belong to this architecture; check config.json".to_owned());
-        }
-        if let Some(twin) = stored.insert(names.base(name).to_owned(), name.to_owned()) {
-            return refuse(format!("stands in the file twice, also as `{twin}`"));
-        }
-    }
-    let mut fill = Fill { path: file, tensors, names, stored, found: BTreeSet::new() };
-    model.visit_mut(&mut fill)?;
+    let key = |name: &str| (!ignored(name)).then(|| names.base(name).to_owned());
+    let mut fill = Fill::new((file, &bytes), names, "config.json", &known, key)?;
+    model.visit_stored_mut(&mut fill)?;
     Ok((fill.found, fill.stored.into_values().collect()))
 }
 
-struct Fill<'a> {
+/// The bytes of a weight file.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LmError> {
+    std::fs::read(file).map_err(LmError::io(file))
+}
+
+/// Copies stored tensors into those that it is shown.
+pub(crate) struct Fill<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
     names: Names,
+    /// the file that says which shapes there are
+    config: &'static str,
     /// name in the file by name without prefix
     stored: BTreeMap<String, String>,
-    found: BTreeSet<String>,
+    /// names that were filled
+    pub(crate) found: BTreeSet<String>,
+}
+
+impl<'a> Fill<'a> {
+    /// A file and its bytes. `key` turns a stored name into one of `known`, names without prefix; none for a tensor to skip.
+    pub(crate) fn new(
+        (path, bytes): (&'a Path, &'a [u8]),
+        names: Names,
+        config: &'static str,
+        known: &BTreeSet<String>,
+        key: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, LmError> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| {
+            LmError::file(
+                path,
+                format!("truncated or damaged safetensors file ({e}, {} bytes); fetch it again", bytes.len()),
+            )
+        })?;
+        let mut stored = BTreeMap::new();
+        for name in tensors.names() {
+            let Some(key) = key(name) else { continue };
+            let refuse = |problem: String| Err(LmError::Tensor { path: path.into(), name: name.to_owned(), problem });
+            if !known.contains(&key) {
+                return refuse(format!("does not belong to this architecture; check {config}"));
+            }
+            if let Some(twin) = stored.insert(key, name.to_owned()) {
+                return refuse(format!("stands in the file twice, also as `{twin}`"));
+            }
+        }
+        Ok(Fill { path, tensors, names, config, stored, found: BTreeSet::new() })
+    }
 }
 
 impl<E: Scalar> VisitMut<E> for Fill<'_> {
@@ -99,7 +126,7 @@ impl<E: Scalar> VisitMut<E> for Fill<'_> {
             shape.reverse();
         }
         if view.shape() != shape {
-            return Err(refuse(format!("has shape {:?}, config.json asks for {shape:?}", view.shape())));
+            return Err(refuse(format!("has shape {:?}, {} asks for {shape:?}", view.shape(), self.config)));
         }
         let to = data_mut(t);
         convert(&view, to).map_err(refuse)?;
@@ -139,18 +166,21 @@ fn convert<E: Scalar>(view: &TensorView, to: &mut [E]) -> Result<(), String> {
     Ok(())
 }
 
-/// Names of all parameters.
-fn names<M: Dims, E: Scalar>(model: &Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
-    struct Names(BTreeSet<String>);
-    impl<E: Scalar> tropism_ops::Visit<E> for Names {
-        type Error = LmError;
-        fn tensor<S: Shape>(&mut self, name: &str, _: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
-            self.0.insert(name.to_owned());
-            Ok(())
-        }
+/// A visitor that keeps the names.
+#[derive(Default)]
+pub(crate) struct NameSet(pub(crate) BTreeSet<String>);
+impl<E: Scalar> tropism_ops::Visit<E> for NameSet {
+    type Error = LmError;
+    fn tensor<S: Shape>(&mut self, name: &str, _: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
+        self.0.insert(name.to_owned());
+        Ok(())
     }
-    let mut names = Names(BTreeSet::new());
-    model.visit(&mut names)?;
+}
+
+/// Names of all tensors of the checkpoint.
+fn names<M: Dims, E: Scalar>(model: &Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
+    let mut names = NameSet::default();
+    model.visit_stored(&mut names)?;
     Ok(names.0)
 }
 
