@@ -44,6 +44,19 @@ impl Architecture {
         }
     }
 
+    /// What transformers calls its models: with logits for every token, and with scores per sequence.
+    pub(crate) fn classes(self) -> [&'static str; 2] {
+        match self {
+            Architecture::Llama => ["LlamaForCausalLM", "LlamaForSequenceClassification"],
+            Architecture::Mistral => ["MistralForCausalLM", "MistralForSequenceClassification"],
+            Architecture::Qwen2 => ["Qwen2ForCausalLM", "Qwen2ForSequenceClassification"],
+            Architecture::Qwen3 => ["Qwen3ForCausalLM", "Qwen3ForSequenceClassification"],
+            Architecture::Gemma => ["GemmaForCausalLM", "GemmaForSequenceClassification"],
+            Architecture::Gemma2 => ["Gemma2ForCausalLM", "Gemma2ForSequenceClassification"],
+            Architecture::Gpt2 => ["GPT2LMHeadModel", "GPT2ForSequenceClassification"],
+        }
+    }
+
     /// What stands before all names but the head's, unless the checkpoint was saved from the bare trunk.
     fn prefix(self) -> &'static str {
         if self == Architecture::Gpt2 { "transformer." } else { "model." }

@@ -59,8 +59,17 @@ where
     Cpu: Device<E>,
 {
     /// The weights that turn states into logits: the head, or the embedding when tied.
-    pub fn unembedding(&self) -> &Matrix<M::Vocab, M::Hidden, E> {
-        self.head.as_ref().unwrap_or(&self.embed)
+    ///
+    /// # Errors
+    /// A model that was read from a reward model's folder and has no output projection.
+    pub fn unembedding(&self) -> Result<&Matrix<M::Vocab, M::Hidden, E>, LmError> {
+        match &self.head {
+            Some(head) => Ok(head),
+            None if self.config().tied => Ok(&self.embed),
+            None => {
+                Err(LmError::Invalid("the model has no `lm_head`: it was read from the folder of a reward model".into()))
+            }
+        }
     }
 
     /// The same model with embedding, projections and head rounded to 16 or 8 bits: a reference, or a sampler's copy, in
@@ -145,7 +154,7 @@ where
         states: Rows<M::Hidden, E, NoneTape>,
         precision: Precision,
     ) -> Result<Rows<M::Vocab, E, NoneTape>, LmError> {
-        let logits = self.unembedding().times(states, None, precision)?;
+        let logits = self.unembedding()?.times(states, None, precision)?;
         Ok(match self.dims.config().style.logit_softcap {
             Some(cap) => softcap(logits, cap)?,
             None => logits,
@@ -171,9 +180,22 @@ where
             )));
         }
         self.vocabulary(batch.targets)?;
-        let states = self.states(batch.ids, batch.tree, tape)?;
+        self.logps_of(self.states(batch.ids, batch.tree, tape)?, batch.sources, batch.targets)
+    }
+
+    /// Log-probabilities of `targets` after the states (of [`Decoder::states`]) at `sources`: for passes whose states go to
+    /// other heads too.
+    ///
+    /// # Errors
+    /// A source or a target that is out of range; as [`Decoder::unembedding`].
+    pub fn logps_of<T: TapeOf<E>>(
+        &self,
+        states: Rows<M::Hidden, E, T>,
+        sources: &[usize],
+        targets: &[usize],
+    ) -> Result<Tensor<(usize,), E, Cpu, T>, LmError> {
         let cap = self.dims.config().style.logit_softcap;
-        self.unembedding().logps(rows(states, batch.sources)?, batch.targets, cap, self.precision)
+        self.unembedding()?.logps(rows(states, sources)?, targets, cap, self.precision)
     }
 
     /// Logits at some tokens, `[at.len(), vocab]`: for looking at a model and for sampling, not for training.

@@ -91,6 +91,8 @@ named! {
     Positions,
     /// Run-time rank of an adapter.
     Rank,
+    /// Run-time number of outputs of a head.
+    Outputs,
 }
 
 /// Sizes known at run time.

@@ -32,6 +32,7 @@ mod error;
 mod feed_forward;
 mod folder;
 mod freeze;
+mod heads;
 mod init;
 mod layer;
 mod linear;
@@ -51,11 +52,12 @@ pub use architecture::Architecture;
 pub use config::{Config, Sizes};
 pub use decoder::{Decoder, TokenBatch};
 pub use dims::{
-    Dims, Ff, HeadDim, Hidden, KeyValue, Loaded, Positions, Preset, Query, QueryKeyValue, Rank, SmolLm135, Vocab,
+    Dims, Ff, HeadDim, Hidden, KeyValue, Loaded, Outputs, Positions, Preset, Query, QueryKeyValue, Rank, SmolLm135, Vocab,
 };
 pub use error::LmError;
 pub use feed_forward::FeedForward;
 pub use folder::{FolderWriter, copy_tokenizer_files};
+pub use heads::{HeadSpec, Headed, Heads, last_tokens};
 pub use layer::{Layer, Qkv};
 pub use linear::Linear;
 pub use load::{load, read_tensors};

@@ -16,7 +16,7 @@ pub struct Linear<I: Dim, O: Dim, E: Dtype> {
     /// (out)
     pub bias: Option<Param<(O,), E>>,
     /// a low-rank adapter
-    pub lora: Option<Lora<I, O, E>>,
+    pub lora: Option<Box<Lora<I, O, E>>>,
 }
 
 impl<I: Dim, O: Dim, E: Scalar> Linear<I, O, E>
@@ -64,6 +64,6 @@ where
 
     /// The adapter, when it is computed beside the weight.
     fn adapter(&self) -> Option<&Lora<I, O, E>> {
-        self.lora.as_ref().filter(|l| !l.merged)
+        self.lora.as_deref().filter(|l| !l.merged)
     }
 }

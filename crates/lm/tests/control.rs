@@ -173,7 +173,7 @@ fn a_hook_sees_the_step_and_changes_the_logits() {
     let mut seen = vec![];
     // odd tokens are vetoed; the state gives the model's logits through its head
     let mut hook = |step: &HookStep<f32>, logits: &mut [f32]| {
-        let head = tropism_ops::data(&model.unembedding().dense().unwrap().values);
+        let head = tropism_ops::data(&model.unembedding().unwrap().dense().unwrap().values);
         let again: f32 = head.chunks(36).nth(8).unwrap().iter().zip(step.state).map(|(a, b)| a * b).sum();
         assert!((again - logits[8]).abs() < 1e-3);
         seen.push((step.request, step.answer, step.prompt.len(), step.tokens.len()));

@@ -59,7 +59,7 @@ where
     fn linear<I: Dim, O: Dim>(&mut self, name: &str, l: &mut Linear<I, O, E>) -> Result<(), LmError> {
         if let Some(entry) = self.config.target_modules.matching(name) {
             let (to, from) = l.weight.shape();
-            l.lora = Some(Lora::zeros(from, to, self.config)?);
+            l.lora = Some(Box::new(Lora::zeros(from, to, self.config)?));
             self.used.insert(entry);
             self.modules.insert(name.rsplit('.').next().unwrap_or(name).to_owned());
         }
