@@ -44,6 +44,19 @@ impl Architecture {
         }
     }
 
+    /// What transformers calls its models: with logits for every token, and with scores per sequence.
+    pub(crate) fn classes(self) -> [&'static str; 2] {
+        match self {
+            Architecture::Llama => ["LlamaForCausalLM", "LlamaForSequenceClassification"],
+            Architecture::Mistral => ["MistralForCausalLM", "MistralForSequenceClassification"],
+            Architecture::Qwen2 => ["Qwen2ForCausalLM", "Qwen2ForSequenceClassification"],
+            Architecture::Qwen3 => ["Qwen3ForCausalLM", "Qwen3ForSequenceClassification"],
+            Architecture::Gemma => ["GemmaForCausalLM", "GemmaForSequenceClassification"],
+            Architecture::Gemma2 => ["Gemma2ForCausalLM", "Gemma2ForSequenceClassification"],
+            Architecture::Gpt2 => ["GPT2LMHeadModel", "GPT2ForSequenceClassification"],
+        }
+    }
+
     /// What stands before all names but the head's, unless the checkpoint was saved from the bare trunk.
     fn prefix(self) -> &'static str {
         if self == Architecture::Gpt2 { "transformer." } else { "model." }
@@ -163,11 +176,21 @@ impl Names {
         name.strip_prefix(self.architecture.prefix()).unwrap_or(name)
     }
 
+    /// A name with the prefix that a bare trunk's names lack.
+    pub(crate) fn whole(&self, name: &str) -> String {
+        format!("{}{}", self.architecture.prefix(), self.base(name))
+    }
+
+    /// Whether some weights are stored as (in, out).
+    pub(crate) fn turned(&self) -> bool {
+        self.architecture == Architecture::Gpt2
+    }
+
     /// Whether the checkpoint stores this weight as (in, out).
     pub(crate) fn transposed(&self, name: &str) -> bool {
         let parts = [self.parts().fused, self.parts().output, self.parts().up, self.parts().down];
         let stem = name.strip_suffix(".weight").unwrap_or_default();
-        self.architecture == Architecture::Gpt2 && parts.iter().any(|p| stem.ends_with(p))
+        self.turned() && parts.iter().any(|p| stem.ends_with(p))
     }
 
     /// Whether a stored tensor is no parameter: tables that older libraries saved along.

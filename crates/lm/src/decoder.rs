@@ -5,6 +5,7 @@ use crate::dims::{Dims, Positions};
 use crate::error::LmError;
 use crate::layer::{Layer, Pass};
 use crate::linear::Rows;
+use crate::lora::LoraConfig;
 use crate::matrix::Matrix;
 use crate::norm::Norm;
 use crate::part::LayerPart;
@@ -12,7 +13,8 @@ use crate::rope::RopeCache;
 use dfdx::prelude::*;
 use std::sync::Arc;
 use tropism_ops::{
-    FrozenFormat, Params, Part, Precision, RopeTable, Scalar, TapeOf, Tree, Visit, checkpoint, embed, plus, rows, softcap,
+    FrozenFormat, Param, Params, Part, Precision, RopeTable, Scalar, TapeOf, Tree, Visit, checkpoint, embed, plus, rows,
+    softcap,
 };
 
 /// A decoder-only transformer.
@@ -23,7 +25,7 @@ pub struct Decoder<M: Dims, E: Dtype> {
     /// token embedding
     pub embed: Matrix<M::Vocab, M::Hidden, E>,
     /// learned positions, where there is no rotary embedding
-    pub positions: Option<Tensor<(Positions, M::Hidden), E, Cpu>>,
+    pub positions: Option<Param<(Positions, M::Hidden), E>>,
     /// layers, from the embedding up
     pub layers: Vec<Layer<M, E>>,
     /// of the last states
@@ -34,6 +36,7 @@ pub struct Decoder<M: Dims, E: Dtype> {
     pub precision: Precision,
     /// whether training keeps only the input of each layer and runs the layer once more in the backward pass
     pub checkpointing: bool,
+    pub(crate) adapter: Option<LoraConfig>,
     pub(crate) rope: RopeCache<E>,
     pub(crate) names: Names,
 }
@@ -56,8 +59,17 @@ where
     Cpu: Device<E>,
 {
     /// The weights that turn states into logits: the head, or the embedding when tied.
-    pub fn unembedding(&self) -> &Matrix<M::Vocab, M::Hidden, E> {
-        self.head.as_ref().unwrap_or(&self.embed)
+    ///
+    /// # Errors
+    /// A model that was read from a reward model's folder and has no output projection.
+    pub fn unembedding(&self) -> Result<&Matrix<M::Vocab, M::Hidden, E>, LmError> {
+        match &self.head {
+            Some(head) => Ok(head),
+            None if self.config().tied => Ok(&self.embed),
+            None => {
+                Err(LmError::Invalid("the model has no `lm_head`: it was read from the folder of a reward model".into()))
+            }
+        }
     }
 
     /// The same model with embedding, projections and head rounded to 16 or 8 bits: a reference, or a sampler's copy, in
@@ -79,7 +91,7 @@ where
     /// Normalised last states of all tokens, `[N, hidden]`.
     ///
     /// # Gradient
-    /// To all parameters but an untied head.
+    /// To all trained parameters but an untied head.
     ///
     /// # Errors
     /// A token id outside the vocabulary, a sequence beyond the model's positions.
@@ -92,13 +104,35 @@ where
         let length = self.check(ids, tree)?;
         let table = self.rope.upto(length);
         let tree = Arc::new(tree.clone());
-        let mut x = self.embedded(ids, tree.positions(), tape)?;
-        for (index, layer) in self.layers.iter().enumerate() {
+        let mut parts = self.layers.iter().enumerate().map(|(index, layer)| {
             let (layer, table, tree) = (layer.clone(), table.clone(), tree.clone());
-            let part = LayerPart { layer, table, tree, precision: self.precision, names: self.names, index };
+            LayerPart { layer, table, tree, precision: self.precision, names: self.names, index }
+        });
+        let mut x = self.untrained(ids, &tree, &mut parts, tape)?;
+        for part in parts {
             x = if self.checkpointing { checkpoint(x, part)? } else { part.run(x)? };
         }
         self.norm.forward(x)
+    }
+
+    /// The embedding, and the layers from below up to the first that is trained: these keep nothing for a backward pass when
+    /// the embedding is not trained either.
+    fn untrained<T: TapeOf<E>>(
+        &self,
+        ids: &[usize],
+        tree: &Tree,
+        parts: &mut impl Iterator<Item = LayerPart<M, E>>,
+        tape: T,
+    ) -> Result<Rows<M::Hidden, E, T>, LmError> {
+        let first = self.first_trained_layer();
+        if first == 0 {
+            return self.embedded(ids, tree.positions(), tape);
+        }
+        let mut x = self.embedded(ids, tree.positions(), NoneTape)?;
+        for part in parts.take(first) {
+            x = part.run(x)?;
+        }
+        Ok(x.put_tape(tape))
     }
 
     /// What enters the first layer.
@@ -120,7 +154,7 @@ where
         states: Rows<M::Hidden, E, NoneTape>,
         precision: Precision,
     ) -> Result<Rows<M::Vocab, E, NoneTape>, LmError> {
-        let logits = self.unembedding().times(states, None, precision)?;
+        let logits = self.unembedding()?.times(states, None, precision)?;
         Ok(match self.dims.config().style.logit_softcap {
             Some(cap) => softcap(logits, cap)?,
             None => logits,
@@ -134,7 +168,7 @@ where
     /// Log-probability of each target given everything before it, `[targets]`, in nats.
     ///
     /// # Gradient
-    /// To all parameters. Only `sources` rows enter the head, and their logits exist chunk by chunk only.
+    /// To all trained parameters. Only `sources` rows enter the head, and their logits exist chunk by chunk only.
     ///
     /// # Errors
     /// As [`Decoder::states`]; a target outside the vocabulary; an empty batch.
@@ -146,9 +180,22 @@ where
             )));
         }
         self.vocabulary(batch.targets)?;
-        let states = self.states(batch.ids, batch.tree, tape)?;
+        self.logps_of(self.states(batch.ids, batch.tree, tape)?, batch.sources, batch.targets)
+    }
+
+    /// Log-probabilities of `targets` after the states (of [`Decoder::states`]) at `sources`: for passes whose states go to
+    /// other heads too.
+    ///
+    /// # Errors
+    /// A source or a target that is out of range; as [`Decoder::unembedding`].
+    pub fn logps_of<T: TapeOf<E>>(
+        &self,
+        states: Rows<M::Hidden, E, T>,
+        sources: &[usize],
+        targets: &[usize],
+    ) -> Result<Tensor<(usize,), E, Cpu, T>, LmError> {
         let cap = self.dims.config().style.logit_softcap;
-        self.unembedding().logps(rows(states, batch.sources)?, batch.targets, cap, self.precision)
+        self.unembedding()?.logps(rows(states, sources)?, targets, cap, self.precision)
     }
 
     /// Logits at some tokens, `[at.len(), vocab]`: for looking at a model and for sampling, not for training.
@@ -169,7 +216,7 @@ where
         self.dims.config_mut()
     }
 
-    /// Number of parameters; a tied head counts once, frozen weights do not count.
+    /// Number of trained parameters; a tied head counts once.
     pub fn parameters(&self) -> usize {
         struct Count(usize);
         impl<E: Dtype> Visit<E> for Count {

@@ -89,6 +89,10 @@ named! {
     QueryKeyValue,
     /// Run-time number of learned positions.
     Positions,
+    /// Run-time rank of an adapter.
+    Rank,
+    /// Run-time number of outputs of a head.
+    Outputs,
 }
 
 /// Sizes known at run time.

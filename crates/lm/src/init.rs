@@ -11,7 +11,7 @@ use crate::norm::{Norm, NormKind};
 use crate::random::Stream;
 use crate::rope::RopeCache;
 use dfdx::prelude::*;
-use tropism_ops::{Params, Precision, Scalar, VisitMut, data_mut};
+use tropism_ops::{Param, Precision, Scalar, VisitMut, data_mut};
 
 impl<M: Dims, E: Scalar> Layer<M, E>
 where
@@ -61,13 +61,14 @@ where
             embed: Matrix::zeros(v, h)?,
             positions: match config.rope {
                 Some(_) => None,
-                None => Some(dev.try_zeros_like(&(dims.positions(), h))?),
+                None => Some(Param::new(dev.try_zeros_like(&(dims.positions(), h))?)),
             },
             layers: (0..config.sizes.layers).map(|i| Layer::zeros(&dims, i)).collect::<Result<_, _>>()?,
             norm: Norm::zeros(h, config.style.norm, config.eps)?,
             head: if config.tied { None } else { Some(Matrix::zeros(v, h)?) },
             precision: Precision::Full,
             checkpointing: false,
+            adapter: None,
             rope: RopeCache::new(config.rope.as_ref(), config.sizes.head_dim),
             names: Names::new(config.architecture),
             dims,
@@ -87,7 +88,7 @@ where
         let shrunk = (2.0 * config.sizes.layers as f64).sqrt().recip();
         let residual = if config.architecture == Architecture::Gpt2 { shrunk } else { 1.0 };
         let mut fill = Fill { stream: Stream::new(seed, 0), std: config.initializer_range, residual, norm: 1.0 - offset };
-        model.visit_mut(&mut fill)?;
+        model.visit_stored_mut(&mut fill)?;
         Ok(model)
     }
 }

@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype as Stored, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use tropism_ops::{Params, Scalar, VisitMut, data_mut};
+use tropism_ops::{Scalar, VisitMut, data_mut};
 
 /// Loads `config.json` and all weights of a Hugging Face folder; `dims` picks the sizes' types, for instance
 /// `|c| Ok(Loaded::new(c))`.
@@ -25,15 +25,34 @@ pub fn load<M: Dims, E: Scalar>(
 where
     Cpu: Device<E>,
 {
+    load_with(folder, dims, &[], |_, _| Ok(()))
+}
+
+/// [`load`], where some tensors may be there or not: `also` is shown each file with its bytes, to read them. An output
+/// projection among them that is not there is left off.
+pub(crate) fn load_with<M: Dims, E: Scalar>(
+    folder: &Path,
+    dims: impl FnOnce(Config) -> Result<M, LmError>,
+    optional: &[&str],
+    mut also: impl FnMut(&Path, &[u8]) -> Result<(), LmError>,
+) -> Result<Decoder<M, E>, LmError>
+where
+    Cpu: Device<E>,
+{
     let mut model = Decoder::zeros(dims(Config::read(folder)?)?)?;
     let (mut missing, embed) = (names(&model)?, format!("{}.weight", model.names.parts().embed));
     let mut bare = false;
     for file in files(folder)? {
-        let (found, stored) = read_file(&mut model, &file)?;
+        let bytes = read(&file)?;
+        let (found, stored) = fill_model(&mut model, &file, &bytes, optional)?;
         missing.retain(|name| !found.contains(name));
         bare |= stored.contains(&embed);
+        also(&file, &bytes)?;
     }
     model.names.bare = bare;
+    if optional.contains(&HEAD) && missing.remove(HEAD) {
+        model.head = None;
+    }
     match missing.first() {
         None => Ok(model),
         Some(name) => {
@@ -49,64 +68,116 @@ where
 /// # Errors
 /// A truncated or damaged file, a tensor that the model does not have, a wrong shape or type, a NaN.
 pub fn read_tensors<M: Dims, E: Scalar>(model: &mut Decoder<M, E>, file: &Path) -> Result<BTreeSet<String>, LmError> {
-    Ok(read_file(model, file)?.0)
+    Ok(fill_model(model, file, &read(file)?, &[])?.0)
 }
 
-/// [`read_tensors`], and the names as they stand in the file.
-fn read_file<M: Dims, E: Scalar>(
+/// [`read_tensors`], and the names as they stand in the file; tensors that are `optional` and not the model's are skipped.
+fn fill_model<M: Dims, E: Scalar>(
     model: &mut Decoder<M, E>,
     file: &Path,
+    bytes: &[u8],
+    optional: &[&str],
 ) -> Result<(BTreeSet<String>, BTreeSet<String>), LmError> {
-    let bytes = std::fs::read(file).map_err(LmError::io(file))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| {
-        LmError::file(file, format!("truncated or damaged safetensors file ({e}, {} bytes); fetch it again", bytes.len()))
-    })?;
     let names = model.names;
     let known: BTreeSet<String> = self::names(model)?.iter().map(|n| names.base(n).to_owned()).collect();
-    let ignored = |name: &str| names.buffer(name) || (name == HEAD && model.head.is_none());
-    let mut stored = BTreeMap::new();
-    for name in tensors.names().into_iter().filter(|n| !ignored(n)) {
-        let refuse = |problem: String| Err(LmError::Tensor { path: file.into(), name: name.to_owned(), problem });
-        if !known.contains(names.base(name)) {
-            return refuse("does not belong to this architecture; check config.json".to_owned());
-        }
-        if let Some(twin) = stored.insert(names.base(name).to_owned(), name.to_owned()) {
-            return refuse(format!("stands in the file twice, also as `{twin}`"));
-        }
-    }
-    let mut fill = Fill { path: file, tensors, names, stored, found: BTreeSet::new() };
-    model.visit_mut(&mut fill)?;
+    let foreign = |name: &str| optional.contains(&name) && !known.contains(name);
+    let ignored = |name: &str| names.buffer(name) || (name == HEAD && model.head.is_none()) || foreign(name);
+    let key = |name: &str| (!ignored(name)).then(|| names.base(name).to_owned());
+    let mut fill = Fill::new((file, bytes), names, "config.json", &known, key)?;
+    model.visit_stored_mut(&mut fill)?;
     Ok((fill.found, fill.stored.into_values().collect()))
 }
 
-struct Fill<'a> {
+/// The bytes of a weight file.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, LmError> {
+    std::fs::read(file).map_err(LmError::io(file))
+}
+
+/// The tensors of a weight file.
+pub(crate) fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, LmError> {
+    SafeTensors::deserialize(bytes).map_err(|e| {
+        LmError::file(path, format!("truncated or damaged safetensors file ({e}, {} bytes); fetch it again", bytes.len()))
+    })
+}
+
+/// Shape and numbers of one tensor of a weight file, if it is there.
+pub(crate) type Stray<E> = Option<(Vec<usize>, Vec<E>)>;
+
+/// Reads one tensor that is no part of the model.
+pub(crate) fn stray<E: Scalar>(path: &Path, bytes: &[u8], name: &str) -> Result<Stray<E>, LmError> {
+    let Ok(view) = parse(path, bytes)?.tensor(name) else { return Ok(None) };
+    let mut numbers = vec![E::zero(); view.shape().iter().product()];
+    let refuse = |problem| LmError::Tensor { path: path.into(), name: name.to_owned(), problem };
+    convert(&view, &mut numbers).map_err(refuse)?;
+    Ok(Some((view.shape().to_vec(), numbers)))
+}
+
+/// Copies stored tensors into those that it is shown.
+pub(crate) struct Fill<'a> {
     path: &'a Path,
     tensors: SafeTensors<'a>,
-    names: Names,
+    /// of the architecture whose names may have a prefix and whose weights may be stored turned
+    names: Option<Names>,
+    /// the file that says which shapes there are
+    config: &'static str,
     /// name in the file by name without prefix
     stored: BTreeMap<String, String>,
-    found: BTreeSet<String>,
+    /// names that were filled
+    pub(crate) found: BTreeSet<String>,
+}
+
+impl<'a> Fill<'a> {
+    /// A file and its bytes. `key` turns a stored name into one of `known`, names without prefix; none for a tensor to skip.
+    pub(crate) fn new(
+        file: (&'a Path, &'a [u8]),
+        names: Names,
+        config: &'static str,
+        known: &BTreeSet<String>,
+        key: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, LmError> {
+        Ok(Fill { names: Some(names), ..Self::plain(file, config, known, key)? })
+    }
+
+    /// [`Fill::new`] for tensors of no architecture: names without prefix, shapes as they are.
+    pub(crate) fn plain(
+        (path, bytes): (&'a Path, &'a [u8]),
+        config: &'static str,
+        known: &BTreeSet<String>,
+        key: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, LmError> {
+        let tensors = parse(path, bytes)?;
+        let mut stored = BTreeMap::new();
+        for name in tensors.names() {
+            let Some(key) = key(name) else { continue };
+            let refuse = |problem: String| Err(LmError::Tensor { path: path.into(), name: name.to_owned(), problem });
+            if !known.contains(&key) {
+                return refuse(format!("does not belong to this architecture; check {config}"));
+            }
+            if let Some(twin) = stored.insert(key, name.to_owned()) {
+                return refuse(format!("stands in the file twice, also as `{twin}`"));
+            }
+        }
+        Ok(Fill { path, tensors, names: None, config, stored, found: BTreeSet::new() })
+    }
 }
 
 impl<E: Scalar> VisitMut<E> for Fill<'_> {
     type Error = LmError;
     fn tensor<S: Shape>(&mut self, name: &str, t: &mut Tensor<S, E, Cpu>) -> Result<(), LmError> {
-        let Some(stored) = self.stored.get(self.names.base(name)) else { return Ok(()) };
+        let turned = self.names.is_some_and(|n| n.transposed(name));
+        let Some(stored) = self.stored.get(self.names.map_or(name, |n| n.base(name))) else { return Ok(()) };
         let refuse = |problem| LmError::Tensor { path: self.path.into(), name: stored.clone(), problem };
         let view = self.tensors.tensor(stored).map_err(|e| refuse(e.to_string()))?;
         let mut shape: Vec<usize> = t.shape().concrete().into();
-        if self.names.transposed(name) {
+        if turned {
             shape.reverse();
         }
         if view.shape() != shape {
-            return Err(refuse(format!("has shape {:?}, config.json asks for {shape:?}", view.shape())));
+            return Err(refuse(format!("has shape {:?}, {} asks for {shape:?}", view.shape(), self.config)));
         }
         let to = data_mut(t);
         convert(&view, to).map_err(refuse)?;
-        if let Some(i) = to.iter().position(|v| !v.is_finite()) {
-            return Err(refuse(format!("holds {} at element {i}; the checkpoint is damaged", to[i].f())));
-        }
-        if self.names.transposed(name) {
+        if turned {
             let turned = transposed(to, shape[0]);
             to.copy_from_slice(&turned);
         }
@@ -121,7 +192,7 @@ pub(crate) fn transposed<E: Copy>(x: &[E], rows: usize) -> Vec<E> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| x[r * columns + c])).collect()
 }
 
-/// Stored numbers to the model's type.
+/// Stored numbers to the model's type; all of them have to be finite.
 fn convert<E: Scalar>(view: &TensorView, to: &mut [E]) -> Result<(), String> {
     fn each<const N: usize, E: Scalar>(bytes: &[u8], to: &mut [E], f: impl Fn([u8; N]) -> f64) {
         for (x, b) in to.iter_mut().zip(bytes.as_chunks::<N>().0) {
@@ -136,21 +207,27 @@ fn convert<E: Scalar>(view: &TensorView, to: &mut [E]) -> Result<(), String> {
         Stored::BF16 => each(bytes, to, |b| bf16::from_le_bytes(b).into()),
         other => return Err(format!("is stored as {other:?}; supported are F64, F32, F16 and BF16")),
     }
-    Ok(())
+    match to.iter().position(|v| !v.is_finite()) {
+        Some(i) => Err(format!("holds {} at element {i}; the checkpoint is damaged", to[i].f())),
+        None => Ok(()),
+    }
 }
 
-/// Names of all parameters.
-fn names<M: Dims, E: Scalar>(model: &Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
-    struct Names(BTreeSet<String>);
-    impl<E: Scalar> tropism_ops::Visit<E> for Names {
-        type Error = LmError;
-        fn tensor<S: Shape>(&mut self, name: &str, _: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
-            self.0.insert(name.to_owned());
-            Ok(())
-        }
+/// A visitor that keeps the names.
+#[derive(Default)]
+pub(crate) struct NameSet(pub(crate) BTreeSet<String>);
+impl<E: Scalar> tropism_ops::Visit<E> for NameSet {
+    type Error = LmError;
+    fn tensor<S: Shape>(&mut self, name: &str, _: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
+        self.0.insert(name.to_owned());
+        Ok(())
     }
-    let mut names = Names(BTreeSet::new());
-    model.visit(&mut names)?;
+}
+
+/// Names of all tensors of the checkpoint.
+fn names<M: Dims, E: Scalar>(model: &Decoder<M, E>) -> Result<BTreeSet<String>, LmError> {
+    let mut names = NameSet::default();
+    model.visit_stored(&mut names)?;
     Ok(names.0)
 }
 

@@ -3,34 +3,39 @@ use crate::error::LmError;
 use crate::linear::Rows;
 use dfdx::prelude::*;
 use tropism_ops::{
-    Frozen, FrozenFormat, Precision, Scalar, TapeOf, embed_frozen, embed_scaled, linear, linear_add, linear_bias,
+    Frozen, FrozenFormat, Param, Precision, Scalar, TapeOf, embed_frozen, embed_scaled, linear, linear_add, linear_bias,
     linear_bias_add, linear_frozen, linear_logps_capped, linear_logps_frozen,
 };
 
 /// `W`, (out, in).
 #[derive(Clone, Debug)]
 pub enum Matrix<O: Dim, I: Dim, E: Dtype> {
-    /// a parameter: visited, trained, saved
-    Dense(Tensor<(O, I), E, Cpu>),
+    /// a parameter: saved, and visited and given gradients when it is trained
+    Dense(Param<(O, I), E>),
     /// 16 or 8 bits per weight; no parameter, and products send gradients to their input alone
     Frozen(Frozen<O, I>),
 }
 
 impl<O: Dim, I: Dim, E: Dtype> Matrix<O, I, E> {
     /// The parameter; none when frozen.
-    pub fn dense(&self) -> Option<&Tensor<(O, I), E, Cpu>> {
+    pub fn dense(&self) -> Option<&Param<(O, I), E>> {
         match self {
             Matrix::Dense(w) => Some(w),
             Matrix::Frozen(_) => None,
         }
     }
 
-    /// Number of weights.
-    pub fn len(&self) -> usize {
-        let (o, i) = match self {
+    /// Rows and columns: out, in.
+    pub fn shape(&self) -> (O, I) {
+        match self {
             Matrix::Dense(w) => *w.shape(),
             Matrix::Frozen(w) => w.shape(),
-        };
+        }
+    }
+
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        let (o, i) = self.shape();
         o.size() * i.size()
     }
 
@@ -45,13 +50,13 @@ where
     Cpu: Device<E>,
 {
     pub(crate) fn zeros(to: O, from: I) -> Result<Self, LmError> {
-        Ok(Matrix::Dense(Cpu::default().try_zeros_like(&(to, from))?))
+        Ok(Matrix::Dense(Param::new(Cpu::default().try_zeros_like(&(to, from))?)))
     }
 
     /// The same weights, rounded and no longer trained; what is frozen already stays as it is.
     pub(crate) fn frozen(&self, format: FrozenFormat) -> Self {
         match self {
-            Matrix::Dense(w) => Matrix::Frozen(Frozen::new(w, format)),
+            Matrix::Dense(w) => Matrix::Frozen(Frozen::new(&w.values, format)),
             Matrix::Frozen(w) => Matrix::Frozen(w.clone()),
         }
     }
@@ -60,7 +65,7 @@ where
     pub(crate) fn times<T: TapeOf<E>>(
         &self,
         x: Rows<I, E, T>,
-        bias: Option<&Tensor<(O,), E, Cpu>>,
+        bias: Option<&Param<(O,), E>>,
         precision: Precision,
     ) -> Result<Rows<O, E, T>, LmError> {
         Ok(match (self, bias) {
@@ -74,7 +79,7 @@ where
     pub(crate) fn times_onto<T: TapeOf<E>>(
         &self,
         x: Rows<I, E, T>,
-        bias: Option<&Tensor<(O,), E, Cpu>>,
+        bias: Option<&Param<(O,), E>>,
         residual: Rows<O, E, T>,
         precision: Precision,
     ) -> Result<Rows<O, E, T>, LmError> {

@@ -2,7 +2,7 @@
 use crate::error::LmError;
 use crate::linear::Rows;
 use dfdx::prelude::*;
-use tropism_ops::{Scalar, TapeOf, layernorm, rmsnorm_offset};
+use tropism_ops::{Param, Scalar, TapeOf, layernorm, rmsnorm_offset};
 
 /// Which normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,9 +20,9 @@ pub enum NormKind {
 #[derive(Clone, Debug)]
 pub struct Norm<D: Dim, E: Dtype> {
     /// scale, less the offset
-    pub weight: Tensor<(D,), E, Cpu>,
+    pub weight: Param<(D,), E>,
     /// shift; layer norm only
-    pub bias: Option<Tensor<(D,), E, Cpu>>,
+    pub bias: Option<Param<(D,), E>>,
     /// which one
     pub kind: NormKind,
     /// added inside the root
@@ -35,8 +35,8 @@ where
 {
     pub(crate) fn zeros(width: D, kind: NormKind, eps: f64) -> Result<Self, LmError> {
         let dev = Cpu::default();
-        let bias = if kind == NormKind::Layer { Some(dev.try_zeros_like(&(width,))?) } else { None };
-        Ok(Norm { weight: dev.try_zeros_like(&(width,))?, bias, kind, eps })
+        let bias = if kind == NormKind::Layer { Some(Param::new(dev.try_zeros_like(&(width,))?)) } else { None };
+        Ok(Norm { weight: Param::new(dev.try_zeros_like(&(width,))?), bias, kind, eps })
     }
 
     /// Every row normalised.

@@ -1,5 +1,6 @@
 //! Weights to safetensors.
 use crate::architecture::Names;
+use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::dims::Dims;
 use crate::error::LmError;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
-use tropism_ops::{Params, Scalar, Visit, data};
+use tropism_ops::{Scalar, Visit, data};
 
 /// How weights are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,43 +79,94 @@ impl<E: Scalar> View for Part<'_, E> {
     }
 }
 
-impl<M: Dims, E: Scalar> Decoder<M, E> {
+impl<M: Dims, E: Scalar> Decoder<M, E>
+where
+    Cpu: Device<E>,
+{
     /// Writes `config.json` and `model.safetensors` into an existing folder. Take a [`FolderWriter`](crate::FolderWriter)
     /// to have the folder appear whole.
     ///
     /// # Errors
-    /// When a file cannot be written; when a weight leaves the range of `dtype`, which is named.
+    /// When a file cannot be written; rounded weights, an adapter that is not merged; when a weight leaves the range of `dtype`, which is named.
     pub fn save(&self, folder: &Path, dtype: WeightDtype) -> Result<(), LmError> {
+        self.can_save()?;
+        self.unembedding()?;
+        write(folder, dtype, self.config(), &self.collected()?)
+    }
+
+    /// Refuses what has no tensors to write.
+    pub(crate) fn can_save(&self) -> Result<(), LmError> {
         if self.embed.dense().is_none() {
             let problem = "frozen weights are rounded and cannot be saved; save the model that they were made from";
             return Err(LmError::Invalid(problem.into()));
         }
-        // the visitor lends each tensor for one call only, safetensors wants all of them at once
-        struct Owned<E>(Names, Vec<(String, Vec<usize>, Vec<E>)>);
-        impl<E: Scalar> Visit<E> for Owned<E> {
-            type Error = LmError;
-            fn tensor<S: Shape>(&mut self, name: &str, t: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
-                let (mut shape, mut values) = (t.shape().concrete().into(), data(t).to_vec());
-                if self.0.transposed(name) {
-                    values = transposed(&values, shape[0]);
-                    shape.reverse();
-                }
-                self.1.push((name.to_owned(), shape, values));
-                Ok(())
-            }
+        if self.adapter.is_some() && !self.is_merged() {
+            let problem = "the model has an adapter; merge it before saving, or save the adapter by itself";
+            return Err(LmError::Invalid(problem.into()));
         }
-        let path = folder.join("config.json");
-        std::fs::write(&path, self.dims.config().to_json(dtype.name())).map_err(LmError::io(&path))?;
-        let path = folder.join("model.safetensors");
-        let mut owned = Owned(self.names, vec![]);
-        self.visit(&mut owned)?;
+        Ok(())
+    }
+
+    /// The checkpoint's tensors.
+    pub(crate) fn collected(&self) -> Result<Collect<E>, LmError> {
+        let mut tensors = Collect::new(self.names);
+        self.visit_stored(&mut tensors)?;
+        Ok(tensors)
+    }
+}
+
+/// Writes `config.json` and `model.safetensors`.
+pub(crate) fn write<E: Scalar>(
+    folder: &Path,
+    dtype: WeightDtype,
+    config: &Config,
+    tensors: &Collect<E>,
+) -> Result<(), LmError> {
+    let path = folder.join("config.json");
+    std::fs::write(&path, config.to_json(dtype.name())).map_err(LmError::io(&path))?;
+    tensors.write(&folder.join("model.safetensors"), dtype)
+}
+
+/// Tensors on their way into one file: a visitor lends each for one call only, safetensors wants all of them at once.
+pub(crate) struct Collect<E> {
+    /// of the architecture whose weights may be stored turned
+    names: Option<Names>,
+    pub(crate) tensors: Vec<(String, Vec<usize>, Vec<E>)>,
+}
+
+impl<E: Scalar> Collect<E> {
+    /// Tensors of an architecture, stored as its checkpoints do.
+    pub(crate) fn new(names: Names) -> Self {
+        Collect { names: Some(names), tensors: vec![] }
+    }
+
+    /// Tensors that are stored as they are.
+    pub(crate) fn plain() -> Self {
+        Collect { names: None, tensors: vec![] }
+    }
+
+    /// Writes the file.
+    pub(crate) fn write(&self, path: &Path, dtype: WeightDtype) -> Result<(), LmError> {
         let mut parts = vec![];
-        for (name, shape, values) in &owned.1 {
-            in_range(name, values, dtype, &path)?;
+        for (name, shape, values) in &self.tensors {
+            in_range(name, values, dtype, path)?;
             parts.push((name.clone(), Part { shape: shape.clone(), values, dtype }));
         }
         let meta = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize_to_file(parts, Some(meta), &path).map_err(|e| LmError::file(&path, e.to_string()))
+        safetensors::serialize_to_file(parts, Some(meta), path).map_err(|e| LmError::file(path, e.to_string()))
+    }
+}
+
+impl<E: Scalar> Visit<E> for Collect<E> {
+    type Error = LmError;
+    fn tensor<S: Shape>(&mut self, name: &str, t: &Tensor<S, E, Cpu>) -> Result<(), LmError> {
+        let (mut shape, mut values) = (t.shape().concrete().into(), data(t).to_vec());
+        if self.names.is_some_and(|n| n.transposed(name)) {
+            values = transposed(&values, shape[0]);
+            shape.reverse();
+        }
+        self.tensors.push((name.to_owned(), shape, values));
+        Ok(())
     }
 }
 

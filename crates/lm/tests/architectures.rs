@@ -162,7 +162,7 @@ fn biases_of_llama() {
     let plain = logits(&made("llama_untied", &[]), &[4, 5, 6], 2);
     assert_eq!(logits(&model, &[4, 5, 6], 2), plain);
     let mut moved = model.clone();
-    tropism_ops::data_mut(moved.layers[0].output.bias.as_mut().unwrap())[3] = 0.5;
+    tropism_ops::data_mut(&mut moved.layers[0].output.bias.as_mut().unwrap().values)[3] = 0.5;
     assert_ne!(logits(&moved, &[4, 5, 6], 2), plain);
 }
 
@@ -176,7 +176,7 @@ fn a_bias_of_unrotated_keys_has_no_gradient() {
     let tape = tape_into(&Cpu::default(), Gradients::leaky());
     let mut grads = model.token_logps(batch, tape).unwrap().sum().backward();
     let Qkv::Fused(all) = &model.layers[0].qkv else { panic!("GPT-2 has one projection") };
-    let g = grad_mut(&mut grads, all.bias.as_ref().unwrap()).unwrap();
+    let g = grad_mut(&mut grads, &all.bias.as_ref().unwrap().values).unwrap();
     let largest = |part: &[f64]| part.iter().fold(0.0f64, |a, v| a.max(v.abs()));
     assert!(largest(&g[48..96]) < 1e-12 && largest(&g[..48]) > 1e-3 && largest(&g[96..]) > 1e-3);
 }

@@ -173,7 +173,7 @@ fn a_hook_sees_the_step_and_changes_the_logits() {
     let mut seen = vec![];
     // odd tokens are vetoed; the state gives the model's logits through its head
     let mut hook = |step: &HookStep<f32>, logits: &mut [f32]| {
-        let head = tropism_ops::data(model.unembedding().dense().unwrap());
+        let head = tropism_ops::data(&model.unembedding().unwrap().dense().unwrap().values);
         let again: f32 = head.chunks(36).nth(8).unwrap().iter().zip(step.state).map(|(a, b)| a * b).sum();
         assert!((again - logits[8]).abs() < 1e-3);
         seen.push((step.request, step.answer, step.prompt.len(), step.tokens.len()));
@@ -217,7 +217,7 @@ fn a_hook_that_leaves_nothing_is_an_error_that_names_the_answer() {
 #[test]
 fn a_model_whose_weights_are_nan_is_an_error() {
     let mut model = random::<f32>(VOCAB, 8);
-    tropism_ops::data_mut(&mut model.norm.weight)[3] = f32::NAN;
+    tropism_ops::data_mut(&mut model.norm.weight.values)[3] = f32::NAN;
     let error = model.generate(&[vec![1]], &Sampling::default(), &[], 0).unwrap_err().to_string();
     assert!(error.contains("answer 1 to prompt 1") && error.contains("diverged"), "{error}");
     assert!(model.beam_search(&[1], &Beams::default(), &[], None).unwrap_err().to_string().contains("NaN"));

@@ -2,6 +2,7 @@
 use crate::error::{OpsError, same};
 use crate::linear::{linear, linear_add};
 use crate::mm::Precision;
+use crate::operand::{Operand, take};
 use crate::par::{blocks, split_rows};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut};
@@ -18,14 +19,14 @@ const BLOCK: usize = 256;
 /// x (N, I), weight (O, I), bias (O,), result (N, O).
 ///
 /// # Gradient
-/// To all three; the bias receives the column sums.
+/// To all three, to weight and bias when they are trained; the bias receives the column sums.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
 pub fn linear_bias<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
-    weight: &Tensor<(O, I), E, Cpu>,
-    bias: &Tensor<(O,), E, Cpu>,
+    weight: impl Operand<E, Shape = (O, I)>,
+    bias: impl Operand<E, Shape = (O,)>,
     precision: Precision,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
@@ -40,14 +41,14 @@ where
 /// x (N, I), weight (O, I), bias (O,), residual (N, O), result (N, O).
 ///
 /// # Gradient
-/// To all four.
+/// To all four, to weight and bias when they are trained.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
 pub fn linear_bias_add<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
-    weight: &Tensor<(O, I), E, Cpu>,
-    bias: &Tensor<(O,), E, Cpu>,
+    weight: impl Operand<E, Shape = (O, I)>,
+    bias: impl Operand<E, Shape = (O,)>,
     residual: Tensor<(N, O), E, Cpu, T>,
     precision: Precision,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
@@ -61,22 +62,22 @@ where
 /// a tensor that nobody else has seen, as a product that was made just now; hence not public.
 pub(crate) fn onto<N: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     y: Tensor<(N, O), E, Cpu, T>,
-    bias: &Tensor<(O,), E, Cpu>,
+    bias: impl Operand<E, Shape = (O,)>,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
 {
     let width = y.shape().1.size();
-    same("linear_bias", "length of the bias", width, bias.shape().0.size())?;
+    same("linear_bias", "length of the bias", width, bias.values().shape().0.size())?;
     let (mut y, tape) = y.split_tape();
-    let (bias, bt) = bias.retaped::<T>().try_contiguous()?.split_tape();
+    let (bias, slot, bt) = take::<_, _, T>(bias)?;
     let bs = data(&bias);
     split_rows((data_mut(&mut y), width), (&mut [(); 0], 0), 64, |_, part, _| {
         part.chunks_exact_mut(width).for_each(|row| add_assign(row, bs));
     });
     let mut tape = tape.merge(bt);
-    if T::OWNS_TAPE {
-        let (sy, sb) = (GradSlot::of(&y), GradSlot::of(&bias));
+    if let (true, Some(sb)) = (T::OWNS_TAPE, slot) {
+        let sy = GradSlot::of(&y);
         tape.add_backward_op(move |grads| {
             let go = sy.take(grads)?;
             let mut db = sb.take(grads)?;

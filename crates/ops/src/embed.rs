@@ -1,5 +1,6 @@
 //! Rows of a table (token embedding) and rows of an activation.
 use crate::error::{OpsError, below};
+use crate::operand::{Operand, take};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
@@ -24,12 +25,12 @@ simd! {
 /// weight (V, D), result (ids.len(), D).
 ///
 /// # Gradient
-/// To the used rows of `weight`; a row that is used twice gets both.
+/// To the used rows of `weight` when it is trained; a row that is used twice gets both.
 ///
 /// # Errors
 /// An id that is not below V, with its position.
 pub fn embed<V: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
-    weight: &Tensor<(V, D), E, Cpu>,
+    weight: impl Operand<E, Shape = (V, D)>,
     ids: &[usize],
     tape: T,
 ) -> Result<Tensor<(usize, D), E, Cpu, T>, OpsError>
@@ -44,7 +45,7 @@ where
 /// # Errors
 /// An id that is not below V, with its position.
 pub fn embed_scaled<V: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
-    weight: &Tensor<(V, D), E, Cpu>,
+    weight: impl Operand<E, Shape = (V, D)>,
     ids: &[usize],
     scale: f64,
     tape: T,
@@ -52,8 +53,8 @@ pub fn embed_scaled<V: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
 where
     Cpu: Device<E>,
 {
-    let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
-    pick("embed", weight, ids, E::c(scale), tape.merge(wt))
+    let (weight, slot, wt) = take::<_, _, T>(weight)?;
+    pick("embed", (weight, slot), ids, E::c(scale), tape.merge(wt))
 }
 
 /// Rows `at` of an activation, in that order; a row may be taken several times.
@@ -74,12 +75,13 @@ where
     Cpu: Device<E>,
 {
     let (x, tape) = x.try_contiguous()?.split_tape();
-    pick("rows", x, at, E::one(), tape)
+    let slot = GradSlot::of(&x);
+    pick("rows", (x, Some(slot)), at, E::one(), tape)
 }
 
 fn pick<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
     op: &'static str,
-    x: Tensor<(N, D), E, Cpu>,
+    (x, slot): (Tensor<(N, D), E, Cpu>, Option<GradSlot<E>>),
     at: &[usize],
     scale: E,
     tape: T,
@@ -94,7 +96,8 @@ where
     for (to, &i) in data_mut(&mut out).chunks_exact_mut(width).zip(at) {
         scaled_copy(to, &data(&x)[i * width..(i + 1) * width], scale);
     }
-    let (slot, at) = (GradSlot::of(&x), at.to_vec());
+    let Some(slot) = slot else { return Ok(out.put_tape(tape)) };
+    let at = at.to_vec();
     Ok(record(out, tape, move |go, grads| {
         let dx = slot.get(grads)?;
         for (g, &i) in go.chunks_exact(width).zip(&at) {

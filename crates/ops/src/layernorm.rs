@@ -1,5 +1,6 @@
 //! `y = (x - mean(x)) / sqrt(var(x) + eps) * w + b` over the last axis.
 use crate::error::{OpsError, same};
+use crate::operand::{Operand, take};
 use crate::par::{Ptr, blocks, split_rows};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
@@ -46,7 +47,7 @@ simd! {
 /// x (N, D), weight (D,), bias (D,), result (N, D).
 ///
 /// # Gradient
-/// To all three.
+/// To all three, to weight and bias when they are trained.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
@@ -55,19 +56,19 @@ simd! {
 /// Ba, Kiros and Hinton 2016, eq. 4, with the variance over D elements (not D - 1) and `eps` inside the root.
 pub fn layernorm<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, D), E, Cpu, T>,
-    weight: &Tensor<(D,), E, Cpu>,
-    bias: &Tensor<(D,), E, Cpu>,
+    weight: impl Operand<E, Shape = (D,)>,
+    bias: impl Operand<E, Shape = (D,)>,
     eps: f64,
 ) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
 {
     let (n, width) = (x.shape().0.size(), x.shape().1.size());
-    same("layernorm", "length of the weight", width, weight.shape().0.size())?;
-    same("layernorm", "length of the bias", width, bias.shape().0.size())?;
+    same("layernorm", "length of the weight", width, weight.values().shape().0.size())?;
+    same("layernorm", "length of the bias", width, bias.values().shape().0.size())?;
     let (x, tape) = x.try_contiguous()?.split_tape();
-    let (w, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
-    let (b, bt) = bias.retaped::<T>().try_contiguous()?.split_tape();
+    let (w, gw, wt) = take::<_, _, T>(weight)?;
+    let (b, gb, bt) = take::<_, _, T>(bias)?;
     let mut out = x.device().try_zeros_like(x.shape())?;
     let mut moments = vec![(E::zero(), E::zero()); n];
     let (xs, ws, bs) = (data(&x), data(&w), data(&b));
@@ -77,19 +78,23 @@ where
             *m = forward(y, &xs[o..o + width], ws, bs, E::c(eps));
         }
     });
-    let (gx, gw, gb) = (GradSlot::of(&x), GradSlot::of(&w), GradSlot::of(&b));
+    let gx = GradSlot::of(&x);
     Ok(record(out, tape.merge(wt).merge(bt), move |go, grads| {
-        let (mut dw, mut db) = (gw.take(grads)?, gb.take(grads)?);
-        spread(gx.get(grads)?, (&mut dw, &mut db), go, data(&x), data(&w), &moments);
-        gw.put(grads, dw)?;
-        gb.put(grads, db)
+        let sums = spread(gx.get(grads)?, go, data(&x), data(&w), &moments);
+        for (slot, sum) in [gw, gb].into_iter().zip(&sums) {
+            if let Some(slot) = slot {
+                add_assign(slot.get(grads)?, sum);
+            }
+        }
+        Ok(())
     }))
 }
 
-/// The backward pass of all rows; `dw` and `db` are summed in fixed blocks.
-fn spread<E: Scalar>(dx: &mut [E], (dw, db): (&mut [E], &mut [E]), go: &[E], x: &[E], w: &[E], moments: &[(E, E)]) {
+/// The backward pass of all rows; returns the gradients of weight and bias, summed in fixed blocks.
+fn spread<E: Scalar>(dx: &mut [E], go: &[E], x: &[E], w: &[E], moments: &[(E, E)]) -> [Vec<E>; 2] {
     let width = w.len();
     let px = Ptr::of(dx);
+    let [mut dw, mut db] = [vec![E::zero(); width], vec![E::zero(); width]];
     for [part_w, part_b] in blocks(moments.len(), BLOCK, |a, b| {
         let zeros = || vec![E::zero(); width];
         let (mut sums, mut scratch) = ([zeros(), zeros()], [zeros(), zeros()]);
@@ -102,7 +107,8 @@ fn spread<E: Scalar>(dx: &mut [E], (dw, db): (&mut [E], &mut [E]), go: &[E], x: 
         }
         sums
     }) {
-        add_assign(dw, &part_w);
-        add_assign(db, &part_b);
+        add_assign(&mut dw, &part_w);
+        add_assign(&mut db, &part_b);
     }
+    [dw, db]
 }

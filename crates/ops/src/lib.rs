@@ -16,10 +16,11 @@
 //! | [`checkpoint`] | a [`Part`] of a model, run again in the backward pass | its activations |
 //! | [`activate`], [`gated`] | `act(x)`, `act(gate) * up` | |
 //! | [`embed`], [`embed_scaled`], [`rows`], [`columns`] | rows of a table, rows and columns of an activation | |
-//! | [`plus`], [`softcap`] | `a + b`, `cap tanh(x / cap)` | |
+//! | [`plus`], [`scaled`], [`softcap`] | `a + b`, `factor x`, `cap tanh(x / cap)` | |
 //! | [`linear_logps`], [`linear_logps_capped`] | token log-probabilities | the `[N, V]` logits |
 //! | [`range_sums`] | sums over ranges of a vector | |
 //!
+//! A weight is a plain tensor, or a [`Param`] that says whether it is trained; without training no gradient of it is made.
 //! [`AdamW`] and [`Sgd`] update everything that a [`Params`] visitor reaches; [`grad_norm`] measures it.
 //!
 //! Layers, from below: `raw` (views of dfdx memory), `par`, `simd`, `mm` (slices in, slices out), one file per operation.
@@ -57,6 +58,7 @@ mod memory;
 mod mm;
 mod moments;
 mod norms;
+mod operand;
 mod optim;
 mod par;
 mod params;
@@ -87,6 +89,7 @@ pub use memory::keep_freed_memory;
 pub use mm::Precision;
 pub use moments::{Moment, MomentFormat, Moments};
 pub use norms::{first_non_finite, grad_norm, param_norms};
+pub use operand::{Operand, Param};
 pub use optim::{AdamW, Sgd};
 pub use par::{for_each, with_threads};
 pub use params::{Grads, Params, TapeOf, Visit, VisitMut, alloc_grads, tape_into};
@@ -95,6 +98,6 @@ pub use raw::{data, data_mut, grad_mut};
 pub use rmsnorm::{rmsnorm, rmsnorm_offset};
 pub use rope::{RopeTable, rope};
 pub use scalar::Scalar;
-pub use shape::{columns, plus};
+pub use shape::{columns, plus, scaled};
 pub use softcap::softcap;
 pub use tree::{Segment, Tree};

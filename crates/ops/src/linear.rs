@@ -3,6 +3,7 @@ use crate::bias::onto;
 use crate::error::{OpsError, same};
 use crate::frozen::Frozen;
 use crate::mm::{Precision, View, big};
+use crate::operand::{Operand, Param, take};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
@@ -16,19 +17,19 @@ use dfdx::prelude::*;
 /// x (N, I), weight (O, I), result (N, O).
 ///
 /// # Gradient
-/// To `x` (`g W`) and to `weight` (`g^T x`).
+/// To `x` (`g W`) and to `weight` (`g^T x`) when it is trained; otherwise `x` is not kept either.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
 pub fn linear<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
-    weight: &Tensor<(O, I), E, Cpu>,
+    weight: impl Operand<E, Shape = (O, I)>,
     precision: Precision,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where
     Cpu: Device<E>,
 {
-    let out = x.device().try_zeros_like(&(x.shape().0, weight.shape().0))?;
+    let out = x.device().try_zeros_like(&(x.shape().0, weight.values().shape().0))?;
     let (x, tape) = x.try_contiguous()?.split_tape();
     product(x, weight, out, None, (tape, precision))
 }
@@ -39,13 +40,13 @@ where
 /// x (N, I), weight (O, I), residual (N, O), result (N, O).
 ///
 /// # Gradient
-/// To all three.
+/// To all three, to the weight when it is trained.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
 pub fn linear_add<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
-    weight: &Tensor<(O, I), E, Cpu>,
+    weight: impl Operand<E, Shape = (O, I)>,
     residual: Tensor<(N, O), E, Cpu, T>,
     precision: Precision,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
@@ -53,7 +54,7 @@ where
     Cpu: Device<E>,
 {
     same("linear_add", "rows of the residual", x.shape().0.size(), residual.shape().0.size())?;
-    same("linear_add", "columns of the residual", weight.shape().0.size(), residual.shape().1.size())?;
+    same("linear_add", "columns of the residual", weight.values().shape().0.size(), residual.shape().1.size())?;
     let (residual, rt) = residual.try_contiguous()?.split_tape();
     let mut out = x.device().try_zeros_like(residual.shape())?;
     data_mut(&mut out).copy_from_slice(data(&residual));
@@ -64,7 +65,7 @@ where
 /// `out (+)= x W^T`; `residual` is the gradient of what `out` holds at the start.
 fn product<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu>,
-    weight: &Tensor<(O, I), E, Cpu>,
+    weight: impl Operand<E, Shape = (O, I)>,
     mut out: Tensor<(N, O), E, Cpu>,
     residual: Option<GradSlot<E>>,
     (tape, precision): (T, Precision),
@@ -72,17 +73,20 @@ fn product<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
 where
     Cpu: Device<E>,
 {
-    let ((n, i), (o, i2)) = (*x.shape(), *weight.shape());
+    let ((n, i), (o, i2)) = (*x.shape(), *weight.values().shape());
     let (n, i, o) = (n.size(), i.size(), o.size());
     same("linear", "columns of the weight", i, i2.size())?;
-    // retaped first: a strided weight is copied, and the copy has to be on the tape
-    let (w, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    let (w, gw, wt) = take::<_, _, T>(weight)?;
     big(data_mut(&mut out), o, residual.is_some(), View::new(data(&x), n, i), View::new(data(&w), o, i).t(), precision);
-    let (gx, gw) = (GradSlot::of(&x), GradSlot::of(&w));
+    let gx = GradSlot::of(&x);
+    // the input is kept for the weight's gradient alone
+    let own = gw.map(|gw| (gw, x));
     Ok(record(out, tape.merge(wt), move |go, grads| {
         let g = View::new(go, n, o);
         big(gx.get(grads)?, i, true, g, View::new(data(&w), o, i), precision);
-        big(gw.get(grads)?, i, true, g.t(), View::new(data(&x), n, i), precision);
+        if let Some((gw, x)) = own {
+            big(gw.get(grads)?, i, true, g.t(), View::new(data(&x), n, i), precision);
+        }
         if let Some(slot) = residual {
             add_into(slot.get(grads)?, go);
         }
@@ -96,14 +100,14 @@ where
 /// x (N, I), weight (O, I), bias (O,), residual (N, O), result (N, O).
 ///
 /// # Gradient
-/// To all but the weight.
+/// To all but the weight; to the bias when it is trained.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
 pub fn linear_frozen<N: Dim, I: Dim, O: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, I), E, Cpu, T>,
     weight: &Frozen<O, I>,
-    bias: Option<&Tensor<(O,), E, Cpu>>,
+    bias: Option<&Param<(O,), E>>,
     residual: Option<Tensor<(N, O), E, Cpu, T>>,
 ) -> Result<Tensor<(N, O), E, Cpu, T>, OpsError>
 where

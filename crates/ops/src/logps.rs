@@ -2,6 +2,7 @@
 use crate::error::{OpsError, below, same};
 use crate::frozen::Frozen;
 use crate::mm::{Precision, View, big};
+use crate::operand::{Operand, take};
 use crate::par::split_rows;
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, record};
@@ -52,14 +53,14 @@ simd! {
 /// Nats.
 ///
 /// # Gradient
-/// To both: `g (onehot - softmax) W` and its counterpart. The logits are made again chunk by chunk, so memory stays at one
+/// To both, to `weight` when it is trained: `g (onehot - softmax) W` and its counterpart. The logits are made again chunk by chunk, so memory stays at one
 /// chunk in both directions.
 ///
 /// # Errors
 /// A target outside the vocabulary, sizes that disagree.
 pub fn linear_logps<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
     hidden: Tensor<(N, D), E, Cpu, T>,
-    weight: &Tensor<(V, D), E, Cpu>,
+    weight: impl Operand<E, Shape = (V, D)>,
     targets: &[usize],
     precision: Precision,
 ) -> Result<Tensor<(N,), E, Cpu, T>, OpsError>
@@ -75,7 +76,7 @@ where
 /// A target outside the vocabulary, sizes that disagree.
 pub fn linear_logps_capped<N: Dim, D: Dim, V: Dim, E: Scalar, T: TapeOf<E>>(
     hidden: Tensor<(N, D), E, Cpu, T>,
-    weight: &Tensor<(V, D), E, Cpu>,
+    weight: impl Operand<E, Shape = (V, D)>,
     targets: &[usize],
     limit: Option<f64>,
     precision: Precision,
@@ -84,22 +85,25 @@ where
     Cpu: Device<E>,
 {
     let (n, _) = *hidden.shape();
-    same("linear_logps", "columns of the weight", hidden.shape().1.size(), weight.shape().1.size())?;
-    let head = Head::new(targets, n.size(), weight.shape().0.size(), limit)?;
+    same("linear_logps", "columns of the weight", hidden.shape().1.size(), weight.values().shape().1.size())?;
+    let head = Head::new(targets, n.size(), weight.values().shape().0.size(), limit)?;
     let (hidden, tape) = hidden.try_contiguous()?.split_tape();
-    let (weight, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    let (weight, gw, wt) = take::<_, _, T>(weight)?;
     let cols = hidden.shape().1.size();
     let (out, lse) = head.forward(data(&hidden), &Dense { d: data(&weight), cols, precision });
     let out = hidden.device().try_tensor_from_vec(out, (n,))?;
-    let (gh, gw) = (GradSlot::of(&hidden), GradSlot::of(&weight));
+    let gh = GradSlot::of(&hidden);
     Ok(record(out, tape.merge(wt), move |go, grads| {
-        let (mut dh, mut dw) = (gh.take(grads)?, gw.take(grads)?);
+        let mut dh = gh.take(grads)?;
+        let mut dw = gw.as_ref().map(|gw| gw.take(grads)).transpose()?;
         let dense = Dense { d: data(&weight), cols, precision };
         head.backward(go, &lse, (data(&hidden), &dense), &mut dh, |range, g, h| {
-            big(&mut dw[range.start * cols..range.end * cols], cols, true, g.t(), h, precision);
+            if let Some(dw) = &mut dw {
+                big(&mut dw[range.start * cols..range.end * cols], cols, true, g.t(), h, precision);
+            }
         });
         gh.put(grads, dh)?;
-        gw.put(grads, dw)
+        gw.zip(dw).map_or(Ok(()), |(gw, dw)| gw.put(grads, dw))
     }))
 }
 

@@ -11,16 +11,16 @@ pub type Grads<E> = Gradients<E, Cpu>;
 pub trait TapeOf<E: Dtype>: Tape<E, Cpu> + Merge<Self> {}
 impl<E: Dtype, T: Tape<E, Cpu> + Merge<T>> TapeOf<E> for T {}
 
-/// Something with named parameters. Names are the checkpoint's (`model.layers.0.self_attn.q_proj.weight`), so that loading,
+/// Something with named parameters that training changes. Names are the checkpoint's (`model.layers.0.self_attn.q_proj.weight`), so that loading,
 /// saving, weight decay, norms and optimiser state all hang on this one visitor. The order is fixed.
 pub trait Params<E: Dtype> {
-    /// Shows every parameter.
+    /// Shows every trained parameter.
     ///
     /// # Errors
     /// The visitor's first error ends the walk.
     fn visit<V: Visit<E>>(&self, v: &mut V) -> Result<(), V::Error>;
 
-    /// Shows every parameter for writing, in the same order.
+    /// Shows every trained parameter for writing, in the same order.
     ///
     /// # Errors
     /// The visitor's first error ends the walk.

@@ -1,5 +1,6 @@
 //! `y = x / sqrt(mean(x^2) + eps) * (offset + w)` over the last axis.
 use crate::error::{OpsError, same};
+use crate::operand::{Operand, take};
 use crate::par::{blocks, split_rows};
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
@@ -42,7 +43,7 @@ simd! {
 /// x (N, D), weight (D,), result (N, D).
 ///
 /// # Gradient
-/// To both.
+/// To both, to the weight when it is trained.
 ///
 /// # Errors
 /// Run-time sizes that disagree.
@@ -51,7 +52,7 @@ simd! {
 /// Zhang and Sennrich 2019, eq. 4, with `eps` inside the root as Llama checkpoints have it.
 pub fn rmsnorm<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, D), E, Cpu, T>,
-    weight: &Tensor<(D,), E, Cpu>,
+    weight: impl Operand<E, Shape = (D,)>,
     eps: f64,
 ) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
 where
@@ -66,7 +67,7 @@ where
 /// Run-time sizes that disagree.
 pub fn rmsnorm_offset<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
     x: Tensor<(N, D), E, Cpu, T>,
-    weight: &Tensor<(D,), E, Cpu>,
+    weight: impl Operand<E, Shape = (D,)>,
     offset: f64,
     eps: f64,
 ) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
@@ -75,9 +76,9 @@ where
 {
     let (n, d) = *x.shape();
     let (n, width) = (n.size(), d.size());
-    same("rmsnorm", "length of the weight", width, weight.shape().0.size())?;
+    same("rmsnorm", "length of the weight", width, weight.values().shape().0.size())?;
     let (x, tape) = x.try_contiguous()?.split_tape();
-    let (w, wt) = weight.retaped::<T>().try_contiguous()?.split_tape();
+    let (w, gw, wt) = take::<_, _, T>(weight)?;
     let mut out = x.device().try_zeros_like(x.shape())?;
     let mut scale = vec![E::zero(); n];
     let factors: Vec<E> = data(&w).iter().map(|&w| E::c(offset) + w).collect();
@@ -88,18 +89,21 @@ where
             *r = forward(y, &xs[o..o + width], &factors, E::c(eps));
         }
     });
-    let (gx, gw) = (GradSlot::of(&x), GradSlot::of(&w));
+    let gx = GradSlot::of(&x);
     Ok(record(out, tape.merge(wt), move |go, grads| {
-        let mut dw = gw.take(grads)?;
-        spread(gx.get(grads)?, &mut dw, go, data(&x), &factors, &scale);
-        gw.put(grads, dw)
+        let dw = spread(gx.get(grads)?, go, data(&x), &factors, &scale);
+        if let Some(gw) = gw {
+            add_assign(gw.get(grads)?, &dw);
+        }
+        Ok(())
     }))
 }
 
-/// The backward pass of all rows; `dw` is summed in fixed blocks.
-fn spread<E: Scalar>(dx: &mut [E], dw: &mut [E], go: &[E], x: &[E], w: &[E], scale: &[E]) {
+/// The backward pass of all rows; returns the gradient of the weight, summed in fixed blocks.
+fn spread<E: Scalar>(dx: &mut [E], go: &[E], x: &[E], w: &[E], scale: &[E]) -> Vec<E> {
     let width = w.len();
     let px = crate::par::Ptr::of(dx);
+    let mut dw = vec![E::zero(); width];
     for part in blocks(scale.len(), BLOCK, |a, b| {
         let mut part = vec![E::zero(); width];
         for (i, &r) in scale.iter().enumerate().take(b).skip(a) {
@@ -110,6 +114,7 @@ fn spread<E: Scalar>(dx: &mut [E], dw: &mut [E], go: &[E], x: &[E], w: &[E], sca
         }
         part
     }) {
-        add_assign(dw, &part);
+        add_assign(&mut dw, &part);
     }
+    dw
 }

@@ -40,6 +40,33 @@ where
     }))
 }
 
+/// `y = factor x`.
+///
+/// # Shapes
+/// x and result (N, D).
+///
+/// # Gradient
+/// To `x`.
+///
+/// # Errors
+/// When the device cannot allocate.
+pub fn scaled<N: Dim, D: Dim, E: Scalar, T: TapeOf<E>>(
+    x: Tensor<(N, D), E, Cpu, T>,
+    factor: f64,
+) -> Result<Tensor<(N, D), E, Cpu, T>, OpsError>
+where
+    Cpu: Device<E>,
+{
+    let (x, tape) = x.try_contiguous()?.split_tape();
+    let (factor, slot) = (E::c(factor), GradSlot::of(&x));
+    let mut out = x.device().try_zeros_like(x.shape())?;
+    data_mut(&mut out).iter_mut().zip(data(&x)).for_each(|(y, &x)| *y = factor * x);
+    Ok(record(out, tape, move |go, grads| {
+        slot.get(grads)?.iter_mut().zip(go).for_each(|(dx, &g)| *dx += factor * g);
+        Ok(())
+    }))
+}
+
 /// The columns `first..first + D` of an activation: one part of a fused projection.
 ///
 /// # Shapes

@@ -71,7 +71,7 @@ fn gradients() {
     for format in FORMATS {
         let w = Frozen::new(&matrix::<f64>(20, 6, 4), format);
         check(&[(3, 6), (3, 20), (1, 20)], 5, |x| {
-            let bias = x[2].clone().reshape_like(&(20,));
+            let bias = Param::new(x[2].clone().reshape_like(&(20,)));
             weigh(linear_frozen(x[0].leaky_trace(), &w, Some(&bias), Some(x[1].retaped())).unwrap())
         });
     }

@@ -182,3 +182,41 @@ fn attention_beyond_one_block_of_rows() {
         weigh(attention(x[0].leaky_trace(), x[1].retaped(), x[2].retaped(), &tree, heads).unwrap())
     });
 }
+
+#[test]
+fn a_factor() {
+    check(&[(3, 5)], 31, |x| weigh(scaled(x[0].leaky_trace(), -1.7).unwrap()));
+}
+
+/// The loss of all operations that read weights, and those weights.
+fn all_operands(x: &common::Matrix, trained: bool) -> (common::Taped<Rank0>, [common::Matrix; 5]) {
+    let dev = Cpu::default();
+    let drawn: [common::Matrix; 5] =
+        [(4, 5), (5, 4), (1, 4), (1, 5), (1, 5)].map(|(r, c)| common::matrix(&dev, (10 * r + c) as u64, r, c));
+    let [w, back, b, scale, shift] = &drawn;
+    let matrix = |m: &common::Matrix| Param { values: m.clone(), trained };
+    let row = |m: &common::Matrix| Param { values: vector(m), trained };
+    let (w, back, b, scale, shift) = (matrix(w), matrix(back), row(b), row(scale), row(shift));
+    let h = layernorm(rmsnorm(x.leaky_trace(), &scale, 1e-2).unwrap(), &scale, &shift, 1e-2).unwrap();
+    let y = linear_bias(h.with_empty_tape(), &w, &b, Precision::Full).unwrap();
+    let y = linear_bias_add(h, &w, &b, y, Precision::Full).unwrap();
+    let looked_up = embed(&w, &[3, 0, 3], OwnedTape::default()).unwrap();
+    let states = plus(linear(y, &back, Precision::Full).unwrap(), looked_up).unwrap();
+    (weigh(linear_logps(states, &w, &[1, 3, 0], Precision::Full).unwrap()), drawn)
+}
+
+#[test]
+fn untrained_weights_get_no_gradient() {
+    let x = common::matrix(&Cpu::default(), 5, 3, 5);
+    let (loss, weights) = all_operands(&x, true);
+    let trained = loss.backward();
+    assert!(weights.iter().all(|w| trained.get(w).as_vec().iter().any(|g| *g != 0.0)));
+    let (loss, weights) = all_operands(&x, false);
+    let untrained = loss.backward();
+    assert_eq!(trained.get(&x).as_vec(), untrained.get(&x).as_vec());
+    for (i, w) in weights.iter().enumerate() {
+        // dfdx has no other way to ask whether a gradient is there
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| untrained.get(w)));
+        assert!(found.is_err(), "weight {i} has a gradient");
+    }
+}

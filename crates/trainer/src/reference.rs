@@ -9,7 +9,7 @@ use std::path::Path;
 use tropism_data::digest::Content;
 use tropism_data::tokens::TokenPair;
 use tropism_lm::{Decoder, Dims};
-use tropism_ops::{Params, Scalar, Visit, data};
+use tropism_ops::{Scalar, Visit, data};
 
 /// Chosen and rejected log-probability of a row, in nats.
 pub type ReferenceLogps = Vec<[f64; 2]>;
@@ -69,7 +69,8 @@ where
     let settings = (env!("CARGO_PKG_VERSION"), size_of::<E>(), model.precision, max_tokens);
     content.part(format!("{settings:?} {:?}", model.config()).as_bytes());
     let mut weights = Weights(content);
-    model.visit(&mut weights)?;
+    model.visit_stored(&mut weights)?;
+    model.visit_adapter(&mut weights)?;
     let mut content = weights.0;
     for p in pairs {
         for tokens in [&p.prompt, &p.chosen, &p.rejected].into_iter().chain(&p.rejected_prompt) {

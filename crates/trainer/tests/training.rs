@@ -208,7 +208,7 @@ fn a_reference_that_is_not_the_policy_is_noticed() {
 fn a_value_that_is_no_number_ends_the_run_with_its_row() {
     let (stage, rows) = (Stage { batch_size: 3, ..Stage::new("sft", Objective::Sft(Sft::default()), 1e-2) }, samples(6));
     let mut broken = model::<f32>(1);
-    data_mut(&mut broken.norm.weight)[0] = f32::NAN;
+    data_mut(&mut broken.norm.weight.values)[0] = f32::NAN;
     let e = StageRun::new(&stage, &rows, broken, None, 0).unwrap().next_step().unwrap_err().to_string();
     assert!(e.contains("stage `sft`, step 1") && e.contains("samples.jsonl") && e.contains("NaN"), "{e}");
     // an update that blows the weights up is caught in the step after it

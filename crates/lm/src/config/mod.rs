@@ -108,6 +108,16 @@ impl Config {
         self.raw.insert(key.to_owned(), value);
     }
 
+    /// Removes a key that this crate does not interpret.
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.raw.remove(key);
+    }
+
+    /// The value of a key as the file has it.
+    pub(crate) fn raw(&self, key: &str) -> Option<&Value> {
+        self.raw.get(key)
+    }
+
     /// Changes the standard deviation of fresh weights.
     pub fn with_initializer_range(mut self, std: f64) -> Self {
         self.initializer_range = std;

@@ -1,5 +1,7 @@
 //! Models of all architectures, as stored and as changed; random ones with clear preferences.
 #![allow(dead_code, clippy::unwrap_used)]
+pub(crate) mod gradients;
+
 use dfdx::prelude::*;
 use serde_json::Value;
 use std::fs;
