@@ -129,6 +129,40 @@ fn a_model_folder_comes_back_better_and_whole() {
 }
 
 #[test]
+fn a_stage_with_an_adapter_keeps_it_and_the_merged_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let data: String =
+        (0..60).map(|i| format!("{{\"prompt\":\"Say {i}:\",\"chosen\":\" yes\",\"rejected\":\" no\"}}\n")).collect();
+    let (file, out, base) = (dir.path().join("pairs.jsonl"), dir.path().join("out"), golden("models").join("gpt2"));
+    fs::write(&file, data).unwrap();
+    let go = |lora: &str, out: &Path| {
+        command(&["experiment", "dpo", "--out", out.to_str().unwrap()])
+            .args(["--set", &format!("model.path={}", base.display())])
+            .args(["--set", &format!("model.tokenizer={}", golden("tokenizer").display())])
+            .args(["--set", &format!("data.path={}", file.display())])
+            .args(["--set", "stages.dpo.learning_rate=1e-2", "--set", "stages.dpo.epochs=4"])
+            .args(["--set", &format!("stages.dpo.lora={lora}")])
+            .output()
+            .unwrap()
+    };
+    let result = go(r#"{ r = 2, alpha = 4, target_modules = ["c_attn", "mlp.c_proj"] }"#, &out);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    let summary = json(out.join("summary.json"));
+    assert!(summary["final"]["rewards/accuracies"]["value"].as_f64().unwrap() > 0.9, "{summary}");
+    let read = |d: PathBuf| load::<Loaded, f32>(&d, |c| Ok(Loaded::new(c))).unwrap();
+    let tree = tropism_ops::Tree::sequences(&[5]).unwrap();
+    let logits = |m: &Decoder<Loaded, f32>| m.logits(&[3, 4, 5, 6, 7], &tree, &[4]).unwrap().as_vec();
+    let adapted = read(base.clone()).with_adapter_folder(&out.join("stages/dpo/adapter")).unwrap();
+    assert_eq!(json(out.join("stages/dpo/adapter/adapter_config.json"))["base_model_name_or_path"], *base.to_str().unwrap());
+    assert_eq!(logits(&adapted.clone().merged().unwrap()), logits(&read(out.join("model"))));
+    assert_ne!(logits(&adapted), logits(&read(base.clone())));
+    // what does not fit the model is found before anything is written
+    let wrong = dir.path().join("wrong");
+    let said = text(&go(r#"{ r = 2, alpha = 4, target_modules = ["q_proj"] }"#, &wrong).stderr);
+    assert!(said.contains("`q_proj`") && said.contains("stage `dpo`") && !wrong.exists(), "{said}");
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (file, out) = tiny(dir.path(), "out");

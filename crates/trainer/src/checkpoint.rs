@@ -33,6 +33,7 @@ pub struct Saved {
 
 const STATE: &str = "state.json";
 const MOMENTS: &str = "optimiser.safetensors";
+const ADAPTER: &str = "adapter";
 const REFERENCE: &str = "ref_logps";
 
 impl Saved {
@@ -75,7 +76,14 @@ where
     pub fn save(&self, folder: &Path, metrics_bytes: u64) -> Result<(), TrainError> {
         let writer = FolderWriter::new(folder)?;
         let dtype = if wide::<E>() { WeightDtype::F64 } else { WeightDtype::F32 };
-        self.policy.save(writer.path(), dtype)?;
+        if self.policy.adapter().is_some() {
+            let adapter = writer.path().join(ADAPTER);
+            fs::create_dir_all(&adapter).map_err(TrainError::io(&adapter))?;
+            self.policy.save_adapter(&adapter, "", dtype)?;
+            self.policy.base()?.save(writer.path(), dtype)?;
+        } else {
+            self.policy.save(writer.path(), dtype)?;
+        }
         self.save_moments(&writer.path().join(MOMENTS))?;
         let state = Saved {
             stage: self.stage.clone(),
@@ -133,7 +141,10 @@ where
                 format!("was made on {} rows, there are {} now; start the run again", saved.order.rows, rows.len());
             return Err(refuse(problem));
         }
-        let policy: Decoder<Loaded, E> = load(folder, |c| Ok(Loaded::new(c)))?;
+        let mut policy: Decoder<Loaded, E> = load(folder, |c| Ok(Loaded::new(c)))?;
+        if stage.lora.is_some() {
+            policy = policy.with_adapter_folder(&folder.join(ADAPTER))?;
+        }
         let (moments, reference) = read_moments(&folder.join(MOMENTS))?;
         let mut run = Self::assemble(stage, rows, policy, reference, Order::restore(&saved.order)?);
         (run.step, run.tokens) = (saved.step, saved.tokens);

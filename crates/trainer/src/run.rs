@@ -37,7 +37,7 @@ impl<'a, M: Dims, E: Scalar> StageRun<'a, M, E>
 where
     Cpu: Device<E>,
 {
-    /// Starts a stage from `policy`. `reference` is scored on all rows here, once; it is needed exactly when the objective
+    /// Starts a stage from `policy`, with the adapter that the stage asks for. `reference` is scored on all rows here, once; it is needed exactly when the objective
     /// reads one.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ where
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
         let order = Order::new(rows.len(), seed, true)?;
-        Ok(Self::assemble(stage, rows, policy, reference, order))
+        Ok(Self::assemble(stage, rows, stage.adapt(policy, seed)?, reference, order))
     }
 
     /// Starts a stage whose reference is scored step by step, by [`StageRun::score_ahead`]: for a reference that moves, or
@@ -89,7 +89,7 @@ where
         let order = Order::new(rows.len(), seed, true)?;
         // a row that is learnt from without a score is an error that names the row
         let none = vec![[f64::NAN; 2]; rows.len()];
-        Ok(Self::assemble(stage, rows, policy, Some(none), order))
+        Ok(Self::assemble(stage, rows, stage.adapt(policy, seed)?, Some(none), order))
     }
 
     /// Scores the rows of the next step under `reference`.

@@ -1,8 +1,11 @@
 //! The options of one stage.
 use crate::error::TrainError;
 use crate::schedule::Schedule;
+use dfdx::prelude::{Cpu, Device};
 use serde::{Deserialize, Serialize};
+use tropism_lm::{Decoder, Dims, LoraConfig};
 use tropism_objectives::Objective;
+use tropism_ops::Scalar;
 
 /// Type of numbers; sums, parameters and gradients are f32 in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,9 @@ pub struct Stage {
     /// keep only the input of each layer, and compute the rest again in the backward pass: a third more work, far less memory
     #[serde(default)]
     pub gradient_checkpointing: bool,
+    /// train a low-rank adapter instead of the weights; the stage ends with the adapter merged into them
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
     /// decoupled weight decay of matrices
     #[serde(default)]
     pub weight_decay: f64,
@@ -126,6 +132,7 @@ impl Stage {
             precision: Precision::F32,
             optimizer_state: Precision::F32,
             gradient_checkpointing: false,
+            lora: None,
             weight_decay: 0.0,
             betas: betas(),
             eps: eps(),
@@ -173,6 +180,19 @@ impl Stage {
             None => Ok(()),
             Some((key, _, problem)) => Err(TrainError::Config { stage: self.name.clone(), key, problem }),
         }
+    }
+
+    /// The model that the stage trains: `model` itself, or with a fresh adapter. The weights are shared.
+    ///
+    /// # Errors
+    /// Options of the adapter that do not fit the model.
+    pub fn adapt<M: Dims, E: Scalar>(&self, model: Decoder<M, E>, seed: u64) -> Result<Decoder<M, E>, TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let Some(config) = &self.lora else { return Ok(model) };
+        let refuse = |problem| TrainError::Config { stage: self.name.clone(), key: "lora", problem };
+        model.with_lora(config, seed).map_err(|e| refuse(format!("does not fit: {e}")))
     }
 
     /// Optimiser steps over `rows` rows. Each epoch ends with a smaller step when its rows do not divide evenly.

@@ -4,7 +4,7 @@ use dfdx::prelude::*;
 use std::path::Path;
 use tropism_data::record::Source;
 use tropism_data::tokens::{TokenPair, TokenSample};
-use tropism_lm::{Config, Decoder, Loaded, Sizes, WeightDtype};
+use tropism_lm::{Config, Decoder, Loaded, LoraConfig, Sizes, Targets, WeightDtype};
 use tropism_objectives::{Dpo, Objective, Sft, Simpo};
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
@@ -46,6 +46,10 @@ fn samples(n: usize) -> Rows {
 
 fn dpo(batch_size: usize) -> Stage {
     Stage { batch_size, ..Stage::new("dpo", Objective::Dpo(Dpo::default()), 1e-2) }
+}
+
+fn lora() -> LoraConfig {
+    LoraConfig { layers_to_transform: Some(vec![1]), ..LoraConfig::new(2, 8.0, Targets::AllLinear) }
 }
 
 /// All weights in one list.
@@ -104,6 +108,29 @@ fn a_policy_that_is_its_own_reference_starts_at_ln_2_and_learns() {
     assert!(seen[0].learning_rate < seen[3].learning_rate && last.learning_rate < seen[3].learning_rate);
 }
 
+#[test]
+fn an_adapter_learns_and_the_weights_below_it_stay() {
+    let (start, rows) = (model::<f32>(1), pairs(8));
+    let stage = Stage { epochs: 30, lora: Some(lora()), ..dpo(8) };
+    let mut run = StageRun::new(&stage, &rows, start.clone(), Some(&start), 3).unwrap();
+    run.check_reference().unwrap();
+    // seven projections of one layer, two factors each
+    assert_eq!(run.policy().parameters(), 2 * (2 * (8 + 8) + 2 * (8 + 4) + 3 * (8 + 12)));
+    let mut losses = vec![];
+    while let Some(m) = run.next_step().unwrap() {
+        losses.push(m.loss);
+    }
+    assert!((losses[0] - 2f64.ln()).abs() < 1e-6 && losses[29] < 0.55, "{losses:?}");
+    let policy = run.into_policy();
+    let mut base = policy.base().unwrap();
+    base.unfreeze();
+    assert_eq!(weights(&base), weights(&start));
+    assert_ne!(weights(&policy.merged().unwrap()), weights(&start));
+    let bad = Stage { lora: Some(LoraConfig { layers_to_transform: Some(vec![2]), ..lora() }), ..stage };
+    let e = StageRun::new(&bad, &rows, start.clone(), Some(&start), 3).map(|_| ()).unwrap_err().to_string();
+    assert!(e.contains("lora") && e.contains("names layer 2"), "{e}");
+}
+
 /// Runs a stage in one go, or stopped after `stop` steps and restored, and returns all its files' bytes.
 fn bytes(stage: &Stage, rows: &Rows, stop: Option<usize>) -> (Vec<u8>, Vec<u8>) {
     let dir = tempfile::tempdir().unwrap();
@@ -126,7 +153,9 @@ fn bytes(stage: &Stage, rows: &Rows, stop: Option<usize>) -> (Vec<u8>, Vec<u8>) 
         metrics = Metrics::resume(&log, bytes).unwrap();
     }
     run.run(&mut metrics, &checkpoint, &Progress::hidden(), |_| {}).unwrap();
-    run.policy().save(dir.path(), WeightDtype::F32).unwrap();
+    let policy = run.into_policy();
+    let policy = if stage.lora.is_some() { policy.merged().unwrap() } else { policy };
+    policy.save(dir.path(), WeightDtype::F32).unwrap();
     (std::fs::read(dir.path().join("model.safetensors")).unwrap(), std::fs::read(log).unwrap())
 }
 
@@ -134,7 +163,8 @@ fn bytes(stage: &Stage, rows: &Rows, stop: Option<usize>) -> (Vec<u8>, Vec<u8>) 
 fn a_restored_run_makes_the_same_bytes() {
     let sft = Stage { batch_size: 4, epochs: 3, ..Stage::new("sft", Objective::Sft(Sft::default()), 1e-2) };
     let dpo = Stage { epochs: 3, weight_decay: 0.1, ..dpo(4) };
-    for (stage, rows) in [(sft, samples(14)), (dpo, pairs(14))] {
+    let adapter = Stage { lora: Some(lora()), gradient_checkpointing: true, ..dpo.clone() };
+    for (stage, rows) in [(sft, samples(14)), (dpo, pairs(14)), (adapter, pairs(14))] {
         let (weights, log) = bytes(&stage, &rows, None);
         for stop in [1, 4, 7] {
             let (again, log_again) = bytes(&stage, &rows, Some(stop));

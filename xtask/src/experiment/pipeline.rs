@@ -36,7 +36,7 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
         Some(r) => r,
         None => {
             let r = evaluate(prepared, &prepared.model, None, &results, "model")?;
-            keep(run, &r, None)?;
+            keep(run, &r, None, None)?;
             r
         }
     };
@@ -69,9 +69,15 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResul
     let clock = Instant::now();
     let (policy, steps, tokens) = train(run, prepared, stage, rows, policy, &reference)?;
     let seconds = clock.elapsed().as_secs_f64();
+    let adapted = policy.adapter().is_some().then(|| policy.clone());
+    let policy = if adapted.is_some() { policy.merged()? } else { policy };
     let mut result = evaluate(prepared, &policy, Some((stage, &reference)), before, &stage.name)?;
     (result.seconds, result.steps, result.tokens) = (seconds, steps, tokens);
-    keep(run, &result, Some(&policy))?;
+    let base = match init {
+        "model" => prepared.config.model.path.clone().unwrap_or_default(),
+        name => run.stage(name),
+    };
+    keep(run, &result, Some(&policy), adapted.as_ref().map(|a| (a, base.as_path())))?;
     Ok(result)
 }
 
@@ -119,13 +125,23 @@ fn start_of_stage(log: &Path, stage: &Stage) -> Result<Metrics, XtaskError> {
     Ok(Metrics::resume(log, keep as u64)?)
 }
 
-/// Puts a stage's result, and its model, into its folder.
-fn keep(run: &RunFolder, result: &StageResult, model: Option<&Model>) -> Result<(), XtaskError> {
+/// Puts a stage's result, its model, and the adapter that was trained on a base model, into its folder.
+fn keep(
+    run: &RunFolder,
+    result: &StageResult,
+    model: Option<&Model>,
+    adapter: Option<(&Model, &Path)>,
+) -> Result<(), XtaskError> {
     let stages = run.path().join("stages");
     std::fs::create_dir_all(&stages).map_err(XtaskError::io(&stages))?;
     let writer = FolderWriter::new(&run.stage(&result.name))?;
     if let Some(model) = model {
         model.save(writer.path(), tropism_lm::WeightDtype::F32)?;
+    }
+    if let Some((model, base)) = adapter {
+        let folder = writer.path().join("adapter");
+        std::fs::create_dir_all(&folder).map_err(XtaskError::io(&folder))?;
+        model.save_adapter(&folder, &base.display().to_string(), tropism_lm::WeightDtype::F32)?;
     }
     let path = writer.path().join(RESULT);
     std::fs::write(&path, json(result)?).map_err(XtaskError::io(&path))?;

@@ -95,6 +95,9 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         None => pairs.iter().map(TokenPair::chosen_sample).collect(),
     };
     let model = model(&config, &tokenizer)?;
+    for stage in &config.stages {
+        stage.adapt(model.clone(), 0)?;
+    }
     let vocab = model.config().sizes.vocab;
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
