@@ -79,6 +79,8 @@ where
             embed: self.embed.frozen(format),
             head: self.head.as_ref().map(|h| h.frozen(format)),
             layers: self.layers.iter().map(|l| l.frozen(format)).collect(),
+            // a merged adapter is rounded with its weights, another stays beside them
+            adapter: if self.is_merged() { None } else { self.adapter.clone() },
             ..self.clone()
         }
     }

@@ -5,7 +5,9 @@
 //! them as constants at compile time, [`Loaded`] reads them from a checkpoint, one implementation serves both.
 //! [`Decoder::token_logps`] maps a packed batch to one log-probability per target and never stores the logits. [`Sampler`]
 //! answers prompts with a paged cache that equal prompts share; [`Decoder::beam_search`] looks for the best answers by a
-//! score; [`Decoder::frozen`] rounds weights to 16 or 8 bits. Losses live elsewhere: this crate knows none.
+//! score; [`Decoder::frozen`] rounds weights to 16 or 8 bits. [`Decoder::with_lora`] trains a low-rank adapter in place of the
+//! weights, [`Decoder::freeze`] leaves tensors out of training, [`Headed`] puts value and reward heads on the states. Losses
+//! live elsewhere: this crate knows none.
 //!
 //! Dropout is never applied, whatever `config.json` says of it. [`Config`] states which of its keys are read, which are
 //! refused, and which are let through.

@@ -198,6 +198,9 @@ fn merged_is_the_same_function() {
         model.merge().unwrap();
         assert!(model.is_merged() && far(&logits(&model, &IDS, 6), &beside) < 1e-11, "{name}");
         assert!(trained(&model).is_empty() && model.merge().is_err());
+        let rounded = model.frozen(FrozenFormat::Bf16);
+        assert!(rounded.adapter().is_none() && !rounded.is_merged());
+        assert!(far(&logits(&rounded, &IDS, 6), &beside) < far(&logits(&rounded, &IDS, 6), &plain));
         assert_eq!(logits(&base, &IDS, 6), plain, "{name}: shared weights are not touched");
         assert!(far(&logits(&model.base().unwrap(), &IDS, 6), &plain) < 1e-11, "{name}");
         let dir = tempfile::tempdir().unwrap();
