@@ -88,7 +88,7 @@ pub use machine::Machine;
 pub use memory::keep_freed_memory;
 pub use mm::Precision;
 pub use moments::{Moment, MomentFormat, Moments};
-pub use norms::{first_non_finite, grad_norm, param_norms};
+pub use norms::{grad_norm, param_norms};
 pub use operand::{Operand, Param};
 pub use optim::{AdamW, Sgd};
 pub use par::{for_each, with_threads};

@@ -2,7 +2,7 @@
 use crate::error::OpsError;
 use crate::par::blocks;
 use crate::params::{Grads, Params, Visit};
-use crate::raw::{data, grad_mut};
+use crate::raw::grad_mut;
 use crate::scalar::Scalar;
 use crate::simd::sum_squares;
 use dfdx::prelude::*;
@@ -40,16 +40,4 @@ pub fn param_norms<E: Scalar>(model: &impl Params<E>, grads: &mut Grads<E>) -> R
 /// When the device cannot allocate a gradient that is missing.
 pub fn grad_norm<E: Scalar>(model: &impl Params<E>, grads: &mut Grads<E>) -> Result<f64, OpsError> {
     Ok(param_norms(model, grads)?.values().map(|n| n * n).sum::<f64>().sqrt())
-}
-
-/// Name of the first parameter that holds a NaN or an infinity.
-pub fn first_non_finite<E: Scalar>(model: &impl Params<E>) -> Option<String> {
-    struct Search;
-    impl<E: Scalar> Visit<E> for Search {
-        type Error = String;
-        fn tensor<S: Shape>(&mut self, name: &str, t: &Tensor<S, E, Cpu>) -> Result<(), String> {
-            if data(t).iter().all(|v| v.is_finite()) { Ok(()) } else { Err(name.to_owned()) }
-        }
-    }
-    model.visit(&mut Search).err()
 }

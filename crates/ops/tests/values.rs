@@ -266,12 +266,3 @@ fn moments_in_half_the_memory_follow_the_full_ones() {
     let mean = |x: &[f64]| x.iter().sum::<f64>() / n as f64;
     assert!(far < 0.15 && (mean(&full) - mean(&half)).abs() < 0.01, "{far} {} {}", mean(&full), mean(&half));
 }
-
-#[test]
-fn a_value_that_is_no_number_is_found_by_name() {
-    let dev = Cpu::default();
-    let mut model = One(dev.zeros_like(&(1, 2)), dev.zeros_like(&(1,)));
-    assert_eq!(first_non_finite(&model), None);
-    data_mut(&mut model.1)[0] = f64::NAN;
-    assert_eq!(first_non_finite(&model).as_deref(), Some("vector"));
-}

@@ -19,7 +19,8 @@ const NAME: &str = "ref_logps";
 /// Chosen and rejected log-probability of every pair under `model`.
 ///
 /// With a `cache` folder they are read from it where they have been made before from the same weights, tokens and settings,
-/// and written to it otherwise. A file's name is the digest of all that it depends on, so a stale one is never read.
+/// and written to it otherwise. A file's name is the digest of all that it depends on, so a stale one is never read. A frozen
+/// model is scored anew every time.
 ///
 /// # Errors
 /// As [`score_pairs`]; a cached file that is damaged, or cannot be written.
@@ -37,7 +38,8 @@ where
         let scores = score_pairs(model, pairs, max_tokens)?;
         Ok(scores.iter().map(|s| [s.chosen.logps, s.rejected.logps]).collect())
     };
-    let Some(folder) = cache else { return score() };
+    // rounded weights are not in the digest
+    let Some(folder) = cache.filter(|_| !model.is_frozen()) else { return score() };
     let path = folder.join(format!("{}.safetensors", digest(model, pairs, max_tokens)?));
     if path.exists() {
         return read(&path, pairs.len());

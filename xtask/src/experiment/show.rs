@@ -5,6 +5,7 @@ use super::result::StageResult;
 use crate::error::XtaskError;
 use serde_json::Value;
 use tropism_report::{Better, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
+use tropism_trainer::Precision;
 
 /// A few lines on what is about to run.
 pub(super) fn plan(p: &Prepared) -> String {
@@ -31,6 +32,9 @@ pub(super) fn plan(p: &Prepared) -> String {
             rows.len(),
             stage.steps(rows.len())
         );
+        if stage.precision == Precision::Bf16 && !tropism_ops::Precision::has_bf16() {
+            out += "    precision bf16: this processor has no bf16 products, products are f32\n";
+        }
     }
     out
 }
