@@ -81,6 +81,11 @@ where
         Ok((rope(q, pass.table, pass.positions)?, rope(k, pass.table, pass.positions)?, v))
     }
 
+    /// How attention is computed in a pass.
+    pub(crate) fn attention(&self, pass: &Pass<E>) -> AttentionConfig {
+        AttentionConfig { precision: pass.precision, ..self.attention }
+    }
+
     /// The same layer with its projections frozen.
     pub(crate) fn frozen(&self, format: FrozenFormat) -> Self {
         let qkv = match &self.qkv {

@@ -30,6 +30,6 @@ where
     ) -> Result<Tensor<(usize, M::Hidden), E, Cpu, T>, LmError> {
         let pass = Pass { table: &self.table, positions: self.tree.positions(), precision: self.precision };
         let (q, k, v) = self.layer.project(x.with_empty_tape(), &pass)?;
-        self.layer.finish(attention(q, k, v, &self.tree, self.layer.attention)?, x, &pass)
+        self.layer.finish(attention(q, k, v, &self.tree, self.layer.attention(&pass))?, x, &pass)
     }
 }

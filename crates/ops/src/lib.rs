@@ -70,6 +70,7 @@ mod scalar;
 mod shape;
 mod simd;
 mod softcap;
+mod team;
 mod tree;
 mod weights;
 

@@ -143,6 +143,36 @@ pub(crate) unsafe fn mm_raw<E: Scalar>(c: *mut E, stride: usize, acc: bool, a: V
     }
 }
 
+/// `c (+)= a b` on this thread alone; see [`mm`].
+pub(crate) fn alone<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>, precision: Precision) {
+    let (m, n) = (a.rows, b.cols);
+    if m > 0 && n > 0 {
+        assert!((m - 1) * stride + n <= c.len(), "product outside its slice");
+        // SAFETY: the destination was checked just now and is exclusively borrowed
+        unsafe { alone_raw(c.as_mut_ptr(), stride, acc, a, b, precision) }
+    }
+}
+
+/// [`alone`] into a buffer whose other columns belong to other tasks, so that no `&mut` slice may cover it.
+///
+/// # Safety
+/// See [`mm_raw`].
+pub(crate) unsafe fn alone_raw<E: Scalar>(
+    c: *mut E,
+    stride: usize,
+    acc: bool,
+    a: View<E>,
+    b: View<E>,
+    precision: Precision,
+) {
+    // SAFETY: the caller's promise
+    unsafe {
+        if precision != Precision::Bf16 || !E::bf16_alone(c, stride, acc, a, b) {
+            mm_raw(c, stride, acc, a, b, Parallelism::None);
+        }
+    }
+}
+
 /// [`mm`] over all threads when it is large enough.
 pub(crate) fn big<E: Scalar>(c: &mut [E], stride: usize, acc: bool, a: View<E>, b: View<E>, precision: Precision) {
     if precision == Precision::Bf16 && E::bf16_product(c, stride, acc, a, b) {

@@ -1,5 +1,6 @@
 //! Work split over the threads of the current rayon pool, with results that do not depend on how it was split.
 use crate::error::OpsError;
+use crate::team;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Runs `f` with all operations on `n` threads; 0 stands for one per core.
@@ -36,6 +37,11 @@ impl<T> Ptr<T> {
         Ptr(v.as_mut_ptr())
     }
 
+    /// A pointer whose owner knows its size.
+    pub(crate) fn raw(p: *mut T) -> Self {
+        Ptr(p)
+    }
+
     /// # Safety
     /// Ranges handed out at the same time must not overlap and must lie inside the buffer, which must outlive them.
     #[allow(clippy::mut_from_ref)]
@@ -59,10 +65,20 @@ const PARTS: usize = 4;
 pub(crate) fn split(n: usize, min: usize, f: impl Fn(usize, usize) + Sync + Send) {
     let most = n.div_ceil(min.max(1));
     let threads = rayon::current_num_threads().min(most);
-    if threads <= 1 {
-        return f(0, n);
+    let parts = if threads <= 1 || team::inside() { 1 } else { (threads * PARTS).min(most) };
+    share(n, n.div_ceil(parts), threads, f);
+}
+
+/// Runs `f(i)` for `0..n` over all threads, one by one: for few items of unequal weight.
+pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
+    share(n, 1, rayon::current_num_threads().min(n), |i, _| f(i));
+}
+
+/// Hands parts of `step` items to whoever is free.
+fn share(n: usize, step: usize, threads: usize, f: impl Fn(usize, usize) + Sync + Send) {
+    if threads <= 1 || team::inside() {
+        return (0..n).step_by(step.max(1)).for_each(|begin| f(begin, (begin + step).min(n)));
     }
-    let step = n.div_ceil((threads * PARTS).min(most));
     let next = AtomicUsize::new(0);
     let work = || {
         loop {
@@ -73,6 +89,9 @@ pub(crate) fn split(n: usize, min: usize, f: impl Fn(usize, usize) + Sync + Send
             f(begin, (begin + step).min(n));
         }
     };
+    if team::run(threads - 1, &work) {
+        return;
+    }
     rayon::scope(|s| {
         (1..threads).for_each(|_| s.spawn(|_| work()));
         work();

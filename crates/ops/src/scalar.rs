@@ -23,6 +23,15 @@ pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
         false
     }
 
+    /// As `bf16_product`, on this thread alone.
+    ///
+    /// # Safety
+    /// `c[i * stride + j]` must be valid for every row i and column j of the product, and nobody else may touch it meanwhile.
+    #[doc(hidden)]
+    unsafe fn bf16_alone(_c: *mut Self, _stride: usize, _acc: bool, _a: View<Self>, _b: View<Self>) -> bool {
+        false
+    }
+
     /// `c (+)= a w^T` for `n` packed rows of `w`; false, and nothing done, where processor or type has no bf16 products.
     #[doc(hidden)]
     fn frozen_product(_c: &mut [Self], _stride: usize, _acc: bool, _a: View<Self>, _w: Source, _n: usize) -> bool {
@@ -34,6 +43,10 @@ pub trait Scalar: Dtype + Float + NotMixedPrecision + std::iter::Sum + 'static {
     fn by_row(_x: View<Self>, _w: View<Self>, _columns: Range<usize>, _to: Target<Self>) -> bool {
         false
     }
+
+    /// The number with these bits in bf16.
+    #[doc(hidden)]
+    fn of_bf16(bits: u16) -> Self;
 
     /// The constant `x` in this type.
     #[inline(always)]
@@ -70,6 +83,11 @@ impl Scalar for f32 {
         if self > HIGH { f32::INFINITY } else { y }
     }
 
+    #[inline(always)]
+    fn of_bf16(bits: u16) -> f32 {
+        f32::from_bits((bits as u32) << 16)
+    }
+
     fn frozen_product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, w: Source, n: usize) -> bool {
         crate::bf16::with_packed(c, stride, acc, a, w, n)
     }
@@ -96,12 +114,22 @@ impl Scalar for f32 {
         crate::bf16::product(c, stride, acc, a, b)
     }
 
+    unsafe fn bf16_alone(c: *mut f32, stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
+        // SAFETY: the caller's promise
+        unsafe { crate::bf16::alone(c, stride, acc, a, b) }
+    }
+
     fn by_row(x: View<f32>, w: View<f32>, columns: Range<usize>, to: Target<f32>) -> bool {
         crate::by_row::by_avx512(x, w, columns, to)
     }
 }
 
 impl Scalar for f64 {
+    #[inline(always)]
+    fn of_bf16(bits: u16) -> f64 {
+        f32::from_bits((bits as u32) << 16).into()
+    }
+
     #[inline(always)]
     fn vexp(self) -> f64 {
         self.exp()

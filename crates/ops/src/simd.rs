@@ -97,6 +97,18 @@ simd! {
     pub(crate) fn sum_squares<E>(x: &[E]) -> E { fold(x, E::zero(), |a, v| a + v * v, |a, b| a + b) }
 }
 
+/// Asks for memory that will be read soon; nothing on processors without such a request.
+#[inline]
+pub(crate) fn fetch<T>(x: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in x.chunks(64 / size_of::<T>().max(1)) {
+        // SAFETY: a prefetch changes nothing that a program can see; every x86-64 processor has it
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
+}
+
 /// a += b over all threads.
 pub(crate) fn add_into<E: Scalar>(a: &mut [E], b: &[E]) {
     crate::par::split_rows((a, 1), (&mut [(); 0], 0), 1 << 15, |s, part, _| add_assign(part, &b[s..s + part.len()]));

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use std::time::Instant;
 use tropism_lm::LmError;
 use tropism_ops::{
-    Activation, Heads, Machine, OpsError, Precision, RopeTable, Tree, attention, gated, linear, linear_logps, rmsnorm, rope,
+    Activation, AttentionConfig, Heads, Machine, OpsError, Precision, RopeTable, Tree, attention, gated, linear,
+    linear_logps, rmsnorm, rope,
 };
 
 type Matrix = Tensor<(usize, usize), f32, Cpu>;
@@ -100,7 +101,8 @@ impl Bench {
         let tree = Tree::sequences(&[n])?;
         let q = self.matrix(n, heads.heads * d);
         let (k, v) = (self.matrix(n, heads.kv_heads * d), self.matrix(n, heads.kv_heads * d));
-        let times = self.both(|| attention(q.leaky_trace(), k.retaped(), v.retaped(), &tree, heads))?;
+        let config = AttentionConfig { precision: self.precision, ..heads.into() };
+        let times = self.both(|| attention(q.leaky_trace(), k.retaped(), v.retaped(), &tree, config))?;
         // scores and values over the lower triangle; backward makes the scores again and needs four more products
         self.keep("attention", "gflops", (2 * n * (n + 1) * heads.heads * d) as f64, 2.5, times);
         Ok(())

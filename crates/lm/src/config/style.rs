@@ -67,7 +67,12 @@ impl Style {
 
     /// How layer `i` attends.
     pub(crate) fn attention(&self, i: usize, heads: Heads) -> AttentionConfig {
-        AttentionConfig { heads, scale: self.scales[i], softcap: self.attention_softcap, window: self.windows[i] }
+        AttentionConfig {
+            scale: self.scales[i],
+            softcap: self.attention_softcap,
+            window: self.windows[i],
+            ..AttentionConfig::from(heads)
+        }
     }
 }
 

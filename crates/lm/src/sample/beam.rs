@@ -104,8 +104,7 @@ where
         let sampling = Sampling { max_new_tokens: options.max_new_tokens, ..Sampling::default() };
         Request::new(prompt.to_vec(), 1).check(1, &sampling, sizes.vocab, sizes.positions)?;
         stops(stop, sizes.vocab)?;
-        let mut search =
-            Search { model: self, options, stop, score, cache: Cache::new(self.layers.len(), self.dims.heads()) };
+        let mut search = Search { model: self, options, stop, score, cache: self.cache() };
         search.run(prompt)
     }
 }

@@ -26,8 +26,10 @@ pub(super) struct Cache<E> {
 }
 
 impl<E: Scalar> Cache<E> {
-    pub(super) fn new(layers: usize, heads: Heads) -> Self {
-        Cache { layers: (0..layers).map(|_| Pages::new(heads)).collect(), holders: vec![], free: vec![] }
+    /// `rounded`: keys and values in bf16.
+    pub(super) fn new(layers: usize, heads: Heads, rounded: bool) -> Self {
+        let pages = if rounded { Pages::rounded(heads) } else { Pages::new(heads) };
+        Cache { layers: vec![pages; layers], holders: vec![], free: vec![] }
     }
 
     pub(super) fn layer(&self, layer: usize) -> &Pages<E> {
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn forks_share_full_pages_and_part_on_the_last() -> Result<(), LmError> {
-        let mut cache: Cache<f32> = Cache::new(2, Heads { heads: 1, kv_heads: 1, dim: 2 });
+        let mut cache: Cache<f32> = Cache::new(2, Heads { heads: 1, kv_heads: 1, dim: 2 }, false);
         let mut a = Sequence::default();
         for _ in 0..PAGE + 3 {
             cache.append(&mut a)?;

@@ -97,7 +97,7 @@ where
 
     fn run(&self, requests: &[Request], hook: Option<&mut LogitsHook<E>>) -> Result<Vec<Vec<Answer>>, LmError> {
         self.check(requests)?;
-        let mut cache = Cache::new(self.model.layers.len(), self.model.dims.heads());
+        let mut cache = self.model.cache();
         let mut slots = Slots::new(requests, &self.sampling, self.batching, self.seed)?;
         let mut done: Vec<Vec<Option<Answer>>> = requests.iter().map(|r| vec![None; r.answers]).collect();
         let mut hook = hook;

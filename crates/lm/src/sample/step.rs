@@ -5,8 +5,9 @@ use super::cache::{Cache, Place, Sequence};
 use crate::decoder::Decoder;
 use crate::dims::Dims;
 use crate::error::LmError;
+use crate::layer::{Layer, Pass};
 use dfdx::prelude::*;
-use tropism_ops::{Precision, Scalar, Tree, attention, data, decode_attention, rows};
+use tropism_ops::{AttentionConfig, Precision, Scalar, Tree, attention, data, decode_attention, rows};
 
 /// Normalised last states, a row per sequence.
 pub(super) type States<M, E> = Tensor<(usize, <M as Dims>::Hidden), E, Cpu>;
@@ -21,6 +22,21 @@ where
             Precision::Bf16 if Precision::has_bf16() => Precision::Bf16,
             _ => Precision::FullByRow,
         }
+    }
+
+    /// An empty cache; its numbers are rounded to bf16 where the weights are.
+    pub(super) fn cache(&self) -> Cache<E> {
+        Cache::new(self.layers.len(), self.dims.heads(), self.rounds())
+    }
+
+    fn rounds(&self) -> bool {
+        self.is_frozen() || self.precision == Precision::Bf16 && Precision::has_bf16()
+    }
+
+    /// Attention over prompts; one sequence's does not depend on the others in any precision.
+    fn attention_of(&self, layer: &Layer<M, E>, pass: &Pass<E>) -> AttentionConfig {
+        let precision = if self.rounds() { Precision::Bf16 } else { pass.precision };
+        AttentionConfig { precision, ..layer.attention(pass) }
     }
 
     /// Runs whole prompts, packed, and fills their (empty) sequences; the state after each prompt's last token.
@@ -43,13 +59,21 @@ where
         let mut pass = self.pass(&table, tree.positions());
         pass.precision = self.precision_by_row();
         let mut x = self.embedded(&ids, tree.positions(), NoneTape)?;
+        let last: Vec<usize> = tree.segments().iter().map(|s| s.start + s.len - 1).collect();
+        if self.layers.is_empty() {
+            x = rows(x, &last)?;
+        }
         for (i, layer) in self.layers.iter().enumerate() {
             let (q, k, v) = layer.project(x.clone(), &pass)?;
             cache.write(i, &places, data(&k), data(&v))?;
-            x = layer.finish(attention(q, k, v, &tree, layer.attention)?, x, &pass)?;
+            let mut attended = attention(q, k, v, &tree, self.attention_of(layer, &pass))?;
+            if i + 1 == self.layers.len() {
+                // nothing after the last layer's attention looks at other tokens
+                (attended, x) = (rows(attended, &last)?, rows(x, &last)?);
+            }
+            x = layer.finish(attended, x, &pass)?;
         }
-        let last: Vec<usize> = tree.segments().iter().map(|s| s.start + s.len - 1).collect();
-        self.normalised(rows(x, &last)?)
+        self.normalised(x)
     }
 
     /// One more token, `ids[i]`, for every sequence; the state after it.

@@ -1,7 +1,7 @@
 //! Backward pass: scores are made again block by block.
-use super::{BLOCK, Inputs, rows};
-use crate::mm::{Parallelism, View, mm, mm_raw};
-use crate::par::Ptr;
+use super::{BLOCK, Heads, Inputs, rows};
+use crate::mm::{View, alone, alone_raw};
+use crate::par::{Ptr, split_rows};
 use crate::scalar::Scalar;
 use crate::simd::{add_assign, dot};
 use std::ops::Range;
@@ -29,21 +29,35 @@ struct Scratch<E> {
 /// Adds the gradients of q, k and v to `d`.
 pub(super) fn run<E: Scalar>(x: Inputs<E>, go: &[E], out: &[E], lse: &[E], d: &mut [Vec<E>; 3]) {
     let [dq, dk, dv] = d;
-    let (pk, pv) = (Ptr::of(dk), Ptr::of(dv));
+    let (heads, each) = (x.config.heads, x.tree.tokens() * x.config.heads.dim);
+    // of every query head by itself: heads that share keys and values run beside each other
+    let mut sums = [vec![E::zero(); heads.heads * each], vec![E::zero(); heads.heads * each]];
     let task = Task { x, go, out, lse, dq: Ptr::of(dq) };
-    x.tasks(|tree, kv| {
-        let (dim, width) = (x.config.heads.dim, x.config.heads.kv_width());
+    let [ps, pt] = sums.each_mut().map(|s| Ptr::of(s));
+    x.tasks(|tree, head| {
         let segments = &x.tree.segments()[x.tree.trees()[tree].clone()];
         let (first, n) = (segments[0].start, segments.iter().map(|s| s.len).sum::<usize>());
-        let mut sums = [vec![E::zero(); n * dim], vec![E::zero(); n * dim]];
+        let at = head * each + first * heads.dim;
+        // SAFETY: this task alone has this head of this tree's tokens, and `sums` holds all heads of all tokens
+        let mut sums = [ps, pt].map(|p| unsafe { p.range(at, n * heads.dim) });
         let mut scratch = Scratch::default();
         for segment in x.tree.trees()[tree].clone() {
-            task.segment(segment, kv, first, &mut scratch, &mut sums);
+            task.segment(segment, head, first, &mut scratch, &mut sums);
         }
-        for (sum, to) in sums.iter().zip([pk, pv]) {
-            for (i, row) in sum.chunks_exact(dim).enumerate() {
-                // SAFETY: this task alone has this key/value head of this tree's tokens
-                add_assign(unsafe { to.range((first + i) * width + kv * dim, dim) }, row);
+    });
+    for (sum, to) in sums.iter().zip([dk, dv]) {
+        gather(heads, sum, to);
+    }
+}
+
+/// Adds the query heads' `sums`, `[heads, N, dim]`, to the rows of `to`, `[N, kv_heads, dim]`.
+fn gather<E: Scalar>(heads: Heads, sums: &[E], to: &mut [E]) {
+    let (width, d) = (heads.kv_width(), heads.dim);
+    let each = to.len() / width * d;
+    split_rows((to, width), (&mut [(); 0], 0), (1 << 14) / width + 1, |first, rows, _| {
+        for (i, row) in rows.chunks_exact_mut(width).enumerate() {
+            for (kv, row) in row.chunks_exact_mut(d).enumerate() {
+                heads.group(kv).for_each(|head| add_assign(row, &sums[head * each + (first + i) * d..][..d]));
             }
         }
     });
@@ -51,18 +65,17 @@ pub(super) fn run<E: Scalar>(x: Inputs<E>, go: &[E], out: &[E], lse: &[E], d: &m
 
 impl<E: Scalar> Task<'_, E> {
     /// Queries of one segment; gradients of its chain's keys and values go to `sums`, which starts at token `first`.
-    fn segment(&self, segment: usize, kv: usize, first: usize, b: &mut Scratch<E>, sums: &mut [Vec<E>; 2]) {
-        let x = self.x;
+    fn segment(&self, segment: usize, head: usize, first: usize, b: &mut Scratch<E>, sums: &mut [&mut [E]; 2]) {
+        let (x, dim) = (self.x, self.x.config.heads.dim);
+        let kv = x.config.heads.kv_of(head);
         x.chain(x.k, segment, kv, &mut b.keys);
         x.chain(x.v, segment, kv, &mut b.values);
         for d in [&mut b.dk, &mut b.dv] {
             d.clear();
             d.resize(b.keys.len(), E::zero());
         }
-        for head in x.config.heads.group(kv) {
-            self.head(segment, head, b);
-        }
-        let (mut from, dim) = (0, x.config.heads.dim);
+        self.head(segment, head, b);
+        let mut from = 0;
         for s in x.tree.chain(segment) {
             let (to, n) = ((s.start - first) * dim, s.len * dim);
             for (sum, d) in sums.iter_mut().zip([&b.dk, &b.dv]) {
@@ -75,7 +88,7 @@ impl<E: Scalar> Task<'_, E> {
     fn head(&self, segment: usize, head: usize, b: &mut Scratch<E>) {
         let x = self.x;
         let (d, width, s) = (x.config.heads.dim, x.config.heads.query_width(), x.tree.segments()[segment]);
-        let before = b.keys.len() / d - s.len;
+        let (before, precision) = (b.keys.len() / d - s.len, x.config.precision);
         for r0 in (0..s.len).step_by(BLOCK) {
             let n = BLOCK.min(s.len - r0);
             let start = x.config.first(before + r0);
@@ -85,8 +98,8 @@ impl<E: Scalar> Task<'_, E> {
             let (k, v) = (View::new(&b.keys[start * d..], len, d), View::new(&b.values[start * d..], len, d));
             b.p.resize(n * len, E::zero());
             b.dp.resize(n * len, E::zero());
-            mm(&mut b.p, len, false, q, k.t(), Parallelism::None);
-            mm(&mut b.dp, len, false, g, v.t(), Parallelism::None);
+            alone(&mut b.p, len, false, q, k.t(), precision);
+            alone(&mut b.dp, len, false, g, v.t(), precision);
             for i in 0..n {
                 let row = i * len..(i + 1) * len;
                 let position = before + r0 + i;
@@ -95,9 +108,9 @@ impl<E: Scalar> Task<'_, E> {
             }
             let (p, ds) = (View::new(&b.p, n, len), View::new(&b.dp, n, len));
             // SAFETY: rows of this segment, columns of this head; dq is as large as q, whose view was checked above
-            unsafe { mm_raw(self.dq.at(at), width, true, ds, k, Parallelism::None) };
-            mm(&mut b.dk[start * d..], d, true, ds.t(), q, Parallelism::None);
-            mm(&mut b.dv[start * d..], d, true, p.t(), g, Parallelism::None);
+            unsafe { alone_raw(self.dq.at(at), width, true, ds, k, precision) };
+            alone(&mut b.dk[start * d..], d, true, ds.t(), q, precision);
+            alone(&mut b.dv[start * d..], d, true, p.t(), g, precision);
         }
     }
 

@@ -55,9 +55,9 @@ where
     let (tasks, tokens) = (clusters.len() * heads.kv_heads, sequences.iter().map(|s| s.len).sum::<usize>());
     let least = LEAST * tasks / (2 * tokens * heads.query_width()).max(1) + 1;
     split(tasks, least, |first, end| {
-        let mut scores = vec![];
+        let mut scratch = [vec![], vec![]];
         for task in first..end {
-            step.cluster(clusters[task / heads.kv_heads].clone(), task % heads.kv_heads, &mut scores);
+            step.cluster(clusters[task / heads.kv_heads].clone(), task % heads.kv_heads, &mut scratch);
         }
     });
     Ok(out)
@@ -93,7 +93,7 @@ struct Step<'a, E> {
 
 impl<E: Scalar> Step<'_, E> {
     /// All query heads of one key/value head, for neighbours.
-    fn cluster(&self, members: Range<usize>, kv: usize, scores: &mut Vec<E>) {
+    fn cluster(&self, members: Range<usize>, kv: usize, [scores, room]: &mut [Vec<E>; 2]) {
         let sequences = &self.sequences[members.clone()];
         let heads = self.config.heads;
         let (d, group) = (heads.dim, heads.group(kv));
@@ -103,16 +103,24 @@ impl<E: Scalar> Step<'_, E> {
         scores.clear();
         scores.resize(q.len() * width, E::zero());
         let parts = parts(sequences, group.len());
-        for (rows, page, at, _) in &parts {
-            kernels::scores(&q[rows.clone()], self.cache.keys(*page, kv), &mut scores[rows.start * width + at..], width);
+        // what comes next is asked for one page ahead: a page is too short for the processor to see a stream
+        let next = |i: usize| match parts.get(i + 1) {
+            Some((_, page, ..)) => self.cache.fetch(*page, kv, false),
+            None => self.cache.fetch(parts[0].1, kv, true),
+        };
+        for (i, (rows, page, at, _)) in parts.iter().enumerate() {
+            next(i);
+            let keys = self.cache.keys(*page, kv, room);
+            kernels::scores(&q[rows.clone()], keys, &mut scores[rows.start * width + at..], width);
         }
         for (row, scores) in scores.chunks_exact_mut(width).enumerate() {
             let len = sequences[row / group.len()].len;
             softmax(scores, self.config.first(len - 1), len, self.config.curve());
         }
         let mut sums = vec![E::zero(); q.len() * d];
-        for (rows, page, at, live) in &parts {
-            let values = &self.cache.values(*page, kv)[..live * d];
+        for (i, (rows, page, at, live)) in parts.iter().enumerate() {
+            parts.get(i + 1).iter().for_each(|(_, page, ..)| self.cache.fetch(*page, kv, true));
+            let values = self.cache.values(*page, kv, *live, room);
             let p = &scores[rows.start * width + at..];
             kernels::weigh(&mut sums[rows.start * d..rows.end * d], p, width, values, d);
         }

@@ -1,6 +1,6 @@
 //! Forward pass.
 use super::{BLOCK, Inputs, rows::softmax};
-use crate::mm::{Parallelism, View, mm, mm_raw};
+use crate::mm::{View, alone, alone_raw};
 use crate::par::Ptr;
 use crate::scalar::Scalar;
 
@@ -8,20 +8,19 @@ use crate::scalar::Scalar;
 pub(super) fn run<E: Scalar>(x: Inputs<E>, out: &mut [E]) -> Vec<E> {
     let mut lse = vec![E::zero(); x.config.heads.heads * x.tree.tokens()];
     let (po, pl) = (Ptr::of(out), Ptr::of(&mut lse));
-    x.tasks(|tree, kv| {
+    x.tasks(|tree, head| {
         let (mut keys, mut values, mut scores) = (vec![], vec![], vec![]);
+        let kv = x.config.heads.kv_of(head);
         for segment in x.tree.trees()[tree].clone() {
             x.chain(x.k, segment, kv, &mut keys);
             x.chain(x.v, segment, kv, &mut values);
-            for head in x.config.heads.group(kv) {
-                one_head(x, segment, head, (&keys, &values), &mut scores, (po, pl));
-            }
+            one_segment(x, segment, head, (&keys, &values), &mut scores, (po, pl));
         }
     });
     lse
 }
 
-fn one_head<E: Scalar>(
+fn one_segment<E: Scalar>(
     x: Inputs<E>,
     segment: usize,
     head: usize,
@@ -30,7 +29,7 @@ fn one_head<E: Scalar>(
     (out, lse): (Ptr<E>, Ptr<E>),
 ) {
     let (d, width, s) = (x.config.heads.dim, x.config.heads.query_width(), x.tree.segments()[segment]);
-    let before = keys.len() / d - s.len;
+    let (before, precision) = (keys.len() / d - s.len, x.config.precision);
     for r0 in (0..s.len).step_by(BLOCK) {
         let n = BLOCK.min(s.len - r0);
         // keys that no row of this block sees are left out
@@ -39,7 +38,7 @@ fn one_head<E: Scalar>(
         let at = (s.start + r0) * width + head * d;
         scores.resize(n * len, E::zero());
         let q = View::strided(&x.q[at..], n, d, width);
-        mm(scores, len, false, q, View::new(&keys[start * d..], len, d).t(), Parallelism::None);
+        alone(scores, len, false, q, View::new(&keys[start * d..], len, d).t(), precision);
         // SAFETY: this task alone has this head of these tokens
         let lse = unsafe { lse.range(head * x.tree.tokens() + s.start + r0, n) };
         for (i, (row, lse)) in scores.chunks_exact_mut(len).zip(lse).enumerate() {
@@ -48,6 +47,6 @@ fn one_head<E: Scalar>(
         }
         let (p, v) = (View::new(scores, n, len), View::new(&values[start * d..], len, d));
         // SAFETY: rows of this segment, columns of this head: `out` is as large as q, whose view was checked above
-        unsafe { mm_raw(out.at(at), width, false, p, v, Parallelism::None) };
+        unsafe { alone_raw(out.at(at), width, false, p, v, precision) };
     }
 }

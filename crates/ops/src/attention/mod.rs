@@ -1,7 +1,7 @@
 //! Causal attention with grouped key/value heads over packed prefix trees.
 //!
 //! Scores exist for one block of query rows at a time; a log-sum-exp per row is kept, and backward makes the scores again.
-//! One task works on one tree and one key/value head, so no two tasks write the same gradient.
+//! One task works on one tree and one query head; heads that share keys and values are added up at the end.
 mod backward;
 mod decode;
 mod forward;
@@ -13,6 +13,8 @@ pub use decode::decode_attention;
 pub use pages::{PAGE, Paged, Pages};
 
 use crate::error::{OpsError, same};
+use crate::mm::Precision;
+use crate::par::each;
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
@@ -20,7 +22,7 @@ use crate::tree::Tree;
 use dfdx::prelude::*;
 
 /// Query rows whose scores exist at a time.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 
 /// Sizes of the attention heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,11 @@ impl Heads {
         self.kv_heads * self.dim
     }
 
+    /// The key/value head that a query head reads.
+    fn kv_of(&self, head: usize) -> usize {
+        head * self.kv_heads / self.heads
+    }
+
     /// Query heads of one key/value head.
     fn group(&self, kv: usize) -> std::ops::Range<usize> {
         let g = self.heads / self.kv_heads;
@@ -60,12 +67,20 @@ pub struct AttentionConfig {
     pub softcap: Option<f64>,
     /// a token sees itself and the `window - 1` tokens before it
     pub window: Option<usize>,
+    /// of the operands of its products; softmax and sums are in the tensors' own type
+    pub precision: Precision,
 }
 
-/// Plain attention: scale `1 / sqrt(dim)`, no cap, no window.
+/// Plain attention: scale `1 / sqrt(dim)`, no cap, no window, full precision.
 impl From<Heads> for AttentionConfig {
     fn from(heads: Heads) -> Self {
-        AttentionConfig { heads, scale: (heads.dim as f64).sqrt().recip(), softcap: None, window: None }
+        AttentionConfig {
+            heads,
+            scale: (heads.dim as f64).sqrt().recip(),
+            softcap: None,
+            window: None,
+            precision: Precision::Full,
+        }
     }
 }
 
@@ -111,15 +126,10 @@ impl<E: Scalar> Inputs<'_, E> {
         }
     }
 
-    /// Runs `f(tree, key/value head)` for all of them on the rayon pool.
+    /// Runs `f(tree, query head)` for all of them over all threads.
     fn tasks(&self, f: impl Fn(usize, usize) + Sync + Send) {
-        let kv = self.config.heads.kv_heads;
-        rayon::scope(|s| {
-            for i in 0..self.tree.trees().len() * kv {
-                let f = &f;
-                s.spawn(move |_| f(i / kv, i % kv));
-            }
-        });
+        let heads = self.config.heads.heads;
+        each(self.tree.trees().len() * heads, |i| f(i / heads, i % heads));
     }
 }
 

@@ -33,6 +33,24 @@ pub(super) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: 
     });
 }
 
+/// As [`product`], on this thread alone.
+///
+/// # Safety
+/// `c[i * stride + j]` must be valid for every row i and column j of the product, and nobody else may touch it meanwhile.
+pub(super) unsafe fn alone(c: *mut f32, stride: usize, acc: bool, a: View<f32>, b: View<f32>) {
+    let (b, n) = (b.t(), b.cols());
+    packed(&[&a, &b], |[left, right]| {
+        let (pa, pb) = (pack::pack_alone(a, left), pack::pack_alone(b, right));
+        assert_eq!(pa.pairs, pb.pairs, "inner sizes of a product");
+        let (pairs, b) = (pa.pairs, Source::Pairs(pb.data));
+        let whole = Whole { a: pa.data, b, pairs, m: a.rows(), n, c: Ptr::raw(c), stride };
+        for k in (0..pairs.max(1)).step_by(DEPTH) {
+            let depth = k..(k + DEPTH).min(pairs);
+            whole.block(0..a.rows().div_ceil(ROWS), 0..n.div_ceil(COLUMNS * PANEL), depth, acc || k > 0);
+        }
+    });
+}
+
 /// As [`product`], with `n` columns of `b` packed before.
 pub(super) fn with_packed(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: Source, n: usize) {
     packed(&[&a], |[left]| {
@@ -87,6 +105,7 @@ struct Whole<'a> {
 
 /// A rectangle of the destination: where it starts, and its rows and columns.
 struct Target {
+    row: usize,
     c: *mut f32,
     stride: usize,
     rows: usize,
@@ -103,30 +122,39 @@ impl Whole<'_> {
         depth: std::ops::Range<usize>,
         add: bool,
     ) {
-        let mut decoded = vec![];
-        for group in groups {
+        let (mut decoded, last) = (vec![], groups.end.saturating_sub(1));
+        for (turn, group) in groups.enumerate() {
             let col = group * COLUMNS * PANEL;
             let cols = (self.n - col).min(COLUMNS * PANEL);
-            let (lines, step) = self.lines(col / PANEL, cols.div_ceil(PANEL), depth.clone(), &mut decoded);
+            let panels = cols.div_ceil(PANEL);
+            let (lines, step) = self.lines(col / PANEL, panels, depth.clone(), &mut decoded);
             for band in bands.clone() {
-                let row = band * ROWS;
-                // SAFETY: row and column lie inside the destination, whose size `multiply` checked
-                let c = unsafe { self.c.at(row * self.stride + col) };
-                let to = Target { c, stride: self.stride, rows: ROWS.min(self.m - row), cols, add };
-                let a = (row / PANEL * self.pairs + depth.start) * PANEL + row % PANEL;
+                let to = self.target(band * ROWS, col, ROWS, cols, add);
+                let a = (to.row / PANEL * self.pairs + depth.start) * PANEL + to.row % PANEL;
+                let fetch = Fetch::new(turn == 0, group == last, bands.len(), band - bands.start);
                 // SAFETY: tasks have disjoint rectangles; panels are whole, so a and b hold what the kernel reads
                 unsafe {
                     let (a, b) = (self.a.as_ptr().add(a), lines.as_ptr());
-                    // the first band brings the columns into the cache for the others
-                    match (cols.div_ceil(PANEL), band == bands.start) {
-                        (3, true) => kernel::<3, true>(a, b, step, depth.len(), &to),
-                        (3, false) => kernel::<3, false>(a, b, step, depth.len(), &to),
-                        (2, _) => kernel::<2, true>(a, b, step, depth.len(), &to),
-                        _ => kernel::<1, true>(a, b, step, depth.len(), &to),
+                    let from = b.wrapping_add(fetch.panel * step + fetch.line * PANEL);
+                    match (panels, fetch.panels) {
+                        (3, 0) => kernel::<3, 0>(a, b, step, depth.len(), &to, from),
+                        (3, 1) => kernel::<3, 1>(a, b, step, depth.len(), &to, from),
+                        (3, 2) => kernel::<3, 2>(a, b, step, depth.len(), &to, from),
+                        (3, _) => kernel::<3, 3>(a, b, step, depth.len(), &to, from),
+                        (2, _) => kernel::<2, 2>(a, b, step, depth.len(), &to, from),
+                        _ => kernel::<1, 1>(a, b, step, depth.len(), &to, from),
                     }
                 }
             }
         }
+    }
+
+    /// At most `rows` rows and `cols` columns of the destination from a place in it on.
+    fn target(&self, row: usize, col: usize, rows: usize, cols: usize, add: bool) -> Target {
+        assert!(row < self.m && col < self.n, "outside the destination");
+        // SAFETY: row and column lie inside the destination, whose size was checked, or promised, at the start
+        let c = unsafe { self.c.at(row * self.stride + col) };
+        Target { c, row, stride: self.stride, rows: rows.min(self.m - row), cols: cols.min(self.n - col), add }
     }
 
     /// The lines of `n` panels from panel `first` on, and how far apart the panels lie.
@@ -155,19 +183,48 @@ impl Whole<'_> {
     }
 }
 
-/// 8 rows times `N` panels of columns, which are fetched ahead where they come from memory.
+/// What a run of the kernel fetches for later: so many panels, line by line with its own, from a panel and a line on.
+struct Fetch {
+    panels: usize,
+    panel: usize,
+    line: usize,
+}
+
+impl Fetch {
+    /// For one of `bands` runs over a group of columns: the first of a task's first group fetches for itself, the others
+    /// share what the next group will need, so that reading memory goes on while the processor multiplies.
+    fn new(first: bool, last: bool, bands: usize, band: usize) -> Self {
+        if bands == 1 || first && band == 0 {
+            return Fetch { panels: COLUMNS, panel: 0, line: AHEAD };
+        }
+        let (bands, band) = if first { (bands - 1, band - 1) } else { (bands, band) };
+        let each = COLUMNS.div_ceil(bands);
+        let panel = (band * each).min(COLUMNS);
+        let panels = if last { 0 } else { each.min(COLUMNS - panel) };
+        Fetch { panels, panel: COLUMNS + panel, line: 0 }
+    }
+}
+
+/// 8 rows times `N` panels of columns; `F` panels are fetched from `fetch` on.
 ///
 /// # Safety
 /// `a` and each of the N panels, `step` numbers apart from `b` on, must hold `depth` lines of 16 pairs; `to` must be a
 /// rectangle that is valid for writing and that nobody else touches.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-unsafe fn kernel<const N: usize, const FETCH: bool>(a: *const u32, b: *const u32, step: usize, depth: usize, to: &Target) {
+unsafe fn kernel<const N: usize, const F: usize>(
+    a: *const u32,
+    b: *const u32,
+    step: usize,
+    depth: usize,
+    to: &Target,
+    fetch: *const u32,
+) {
     let mut sums = [[_mm512_setzero_ps(); N]; ROWS];
     for k in 0..depth {
         // SAFETY: line k is below depth; a prefetch may point anywhere
         unsafe {
-            for j in 0..if FETCH { N } else { 0 } {
-                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(j * step + (k + AHEAD) * PANEL).cast());
+            for j in 0..F {
+                _mm_prefetch::<_MM_HINT_T1>(fetch.wrapping_add(j * step + k * PANEL).cast());
             }
             let right: [__m512bh; N] =
                 std::array::from_fn(|j| pairs(_mm512_loadu_si512(b.add(j * step + k * PANEL).cast())));

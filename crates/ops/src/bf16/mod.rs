@@ -88,6 +88,23 @@ pub(crate) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: 
     true
 }
 
+/// As [`product`], on this thread alone, into memory whose other columns belong to other tasks.
+///
+/// # Safety
+/// `c[i * stride + j]` must be valid for every row i and column j of the product, and nobody else may touch it meanwhile.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+pub(crate) unsafe fn alone(c: *mut f32, stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
+    if !available() || !a.has_unit_stride() || !b.has_unit_stride() {
+        return false;
+    }
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise
+    unsafe {
+        avx512::alone(c, stride, acc, a, b);
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

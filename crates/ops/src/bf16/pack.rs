@@ -31,12 +31,26 @@ pub(super) fn pack<'a>(v: View<f32>, out: &'a mut [u32]) -> Panels<'a> {
         for panel in first..end {
             // SAFETY: each panel belongs to one task and lies inside `out`, which holds all of them
             let part = unsafe { to.range(panel * PANEL * pairs, PANEL * pairs) };
-            let rows = v.rows_from(panel * PANEL, PANEL);
-            // SAFETY: the caller of this module has found the processor's features
-            unsafe { if rows.row_major() { along(rows, part) } else { across(rows, part) } }
+            one(v.rows_from(panel * PANEL, PANEL), part);
         }
     });
     Panels { data: out, pairs }
+}
+
+/// As [`pack`], on this thread alone.
+pub(super) fn pack_alone<'a>(v: View<f32>, out: &'a mut [u32]) -> Panels<'a> {
+    let pairs = pairs(&v);
+    let out = &mut out[..v.rows().div_ceil(PANEL) * PANEL * pairs];
+    for (panel, part) in out.chunks_exact_mut((PANEL * pairs).max(1)).enumerate() {
+        one(v.rows_from(panel * PANEL, PANEL), part);
+    }
+    Panels { data: out, pairs }
+}
+
+/// One panel.
+fn one(rows: View<f32>, out: &mut [u32]) {
+    // SAFETY: the caller of this module has found the processor's features
+    unsafe { if rows.row_major() { along(rows, out) } else { across(rows, out) } }
 }
 
 /// A panel whose rows are contiguous: 16 x 32 elements are rounded row by row and transposed in registers.
