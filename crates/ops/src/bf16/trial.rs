@@ -30,8 +30,8 @@ fn compare((m, k, n): (usize, usize, usize), turned: bool, acc: bool) -> Result<
         let term = |l: usize| rounded(a[at(i, l, m, k)]) * rounded(b[at(l, j, k, n)]);
         let want = (0..k).map(term).sum::<f64>() + if acc { before[i * n + j].into() } else { 0.0 };
         let found = c[i * n + j];
-        // a comparison that NaN does not pass
-        if !((f64::from(found) - want).abs() < 1e-6 * (k as f64 + 1.0)) {
+        let difference = (f64::from(found) - want).abs();
+        if difference.is_nan() || difference > 1e-6 * (k as f64 + 1.0) {
             return Err(format!("a trial product of {m}x{k} by {k}x{n} has {found} for {want} in row {i}, column {j}"));
         }
     }

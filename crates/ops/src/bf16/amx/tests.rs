@@ -65,6 +65,10 @@ impl Case {
         c
     }
 
+    fn run_on<T: Tiles>(&self, threads: usize) -> Vec<f32> {
+        with_threads(threads, || self.run::<T>()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
     /// The exact sum of row i and column j, of numbers `a` and `b` at their places in memory.
     fn exact(&self, i: usize, j: usize, a: impl Fn(usize) -> f64, b: impl Fn(usize) -> f64) -> f64 {
         let at = |t: bool, r: usize, c: usize, rows: usize, cols: usize| if t { c * rows + r } else { r * cols + c };
@@ -121,10 +125,10 @@ fn products_of_all_shapes_on_any_number_of_threads() {
     }
     for (i, shape) in SHAPES.into_iter().enumerate() {
         let case = Case::new(shape, (i % 2 == 0, i % 3 == 0), i % 2 == 1);
-        let once = with_threads(1, || case.run::<Software>()).unwrap();
+        let once = case.run_on::<Software>(1);
         case.compare(&once, |p| rounded(case.b[p])).unwrap_or_else(|e| panic!("{e}"));
         for threads in [2, 3, 8] {
-            assert!(with_threads(threads, || case.run::<Software>()).unwrap() == once, "{shape:?} on {threads} threads");
+            assert!(case.run_on::<Software>(threads) == once, "{shape:?} on {threads} threads");
         }
     }
 }
@@ -140,7 +144,7 @@ fn empty_products() {
     }
     // a sum without terms
     let mut case = Case::new((40, 0, 35), (false, false), false);
-    case.check::<Software>().unwrap();
+    case.check::<Software>().unwrap_or_else(|e| panic!("{e}"));
     case.acc = true;
     assert_eq!(case.run::<Software>(), case.c);
 }
@@ -271,7 +275,7 @@ fn the_processors_tiles_equal_those_in_memory() {
     for (i, shape) in SHAPES.into_iter().enumerate() {
         let case = Case::new(shape, (i % 2 == 0, i % 3 == 0), i % 2 == 1);
         for threads in [1, 3] {
-            let found = with_threads(threads, || case.run::<Hardware>()).unwrap();
+            let found = case.run_on::<Hardware>(threads);
             case.compare(&found, |p| rounded(case.b[p])).unwrap_or_else(|e| panic!("{e}"));
             let differ = found.iter().zip(case.run::<Software>()).filter(|(a, b)| a.to_bits() != b.to_bits()).count();
             println!("{shape:?} on {threads} threads: {differ} of {} numbers have other bits", found.len());
