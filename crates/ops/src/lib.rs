@@ -76,6 +76,7 @@ mod weights;
 
 pub use activation::{Activation, activate, gated};
 pub use attention::{AttentionConfig, Heads, PAGE, Paged, Pages, attention, decode_attention};
+pub use bf16::Bf16Path;
 pub use bias::{linear_bias, linear_bias_add};
 pub use checkpoint::{Part, checkpoint};
 pub use embed::{embed, embed_scaled, rows};

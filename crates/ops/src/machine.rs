@@ -1,4 +1,5 @@
 //! What the machine could do at most: the yardstick of benches.
+use crate::bf16::Bf16Path;
 use crate::par::split;
 use crate::simd::{fold, simd};
 use std::hint::black_box;
@@ -29,26 +30,28 @@ pub struct Machine {
     pub threads: usize,
     /// f32 multiply-adds, GFLOP/s
     pub f32_gflops: f64,
-    /// multiply-adds of bf16 pairs, GFLOP/s; none where the processor has none
+    /// multiply-adds of bf16 numbers, GFLOP/s; none where the processor has none
     pub bf16_gflops: Option<f64>,
+    /// the instructions that these were
+    pub bf16_path: Bf16Path,
     /// reading from memory, GB/s
     pub read_gbs: f64,
 }
 
 impl Machine {
-    /// Measures for about a second.
+    /// Measures for a few seconds.
     pub fn measure() -> Self {
         let (threads, rounds) = (rayon::current_num_threads(), 1 << 24);
         let each = (threads * rounds) as f64;
         let f32_gflops = rate(each * 2.0 * NUMBERS as f64, |_, _| fma::<f32>(black_box(rounds)));
-        let per_round = crate::bf16::PEAK_FLOPS;
+        let per_round = crate::bf16::peak_flops();
         let bf16_gflops =
             crate::bf16::available().then(|| rate(each * per_round, |_, _| crate::bf16::peak(black_box(rounds))));
         let numbers = vec![1f32; 1 << 26];
         let part = numbers.len() / threads;
         let bytes = (part * threads * size_of::<f32>()) as f64;
         let read_gbs = rate(bytes, |a, b| total(&numbers[a * part..b * part]));
-        Machine { threads, f32_gflops, bf16_gflops, read_gbs }
+        Machine { threads, f32_gflops, bf16_gflops, bf16_path: crate::bf16::path(), read_gbs }
     }
 }
 

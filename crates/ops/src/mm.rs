@@ -1,4 +1,5 @@
 //! Matrix products of strided views, by the `gemm` crate.
+use crate::bf16::Bf16Path;
 use crate::scalar::Scalar;
 pub(crate) use gemm::Parallelism;
 
@@ -22,6 +23,16 @@ impl Precision {
     /// Whether this processor multiplies bf16 numbers, so that [`Precision::Bf16`] differs from [`Precision::Full`].
     pub fn has_bf16() -> bool {
         crate::bf16::available()
+    }
+
+    /// The instructions that [`Precision::Bf16`] runs on, the same for all products of the process.
+    pub fn bf16_path() -> Bf16Path {
+        crate::bf16::path()
+    }
+
+    /// Why a faster path that the processor has is not taken: the system withholds it, or its trial products were wrong.
+    pub fn bf16_note() -> Option<&'static str> {
+        crate::bf16::note()
     }
 }
 

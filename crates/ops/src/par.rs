@@ -50,6 +50,15 @@ impl<T> Ptr<T> {
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), n) }
     }
 
+    /// The rest of the buffer.
+    ///
+    /// # Safety
+    /// `start` must lie inside the buffer.
+    pub(crate) unsafe fn from(self, start: usize) -> Self {
+        // SAFETY: the caller's promise
+        Ptr(unsafe { self.0.add(start) })
+    }
+
     /// # Safety
     /// `start` must lie inside the buffer.
     pub(crate) unsafe fn at(self, start: usize) -> *mut T {

@@ -32,6 +32,7 @@ pub(super) fn run(args: &BenchOpsArgs) -> Result<Value, XtaskError> {
     let peak = Machine::measure();
     Ok(json!({
         "bench": "ops", "dtype": name(args.dtype), "tokens": tokens, "threads": peak.threads,
+        "bf16_path": peak.bf16_path.to_string(), "bf16_note": Precision::bf16_note(),
         "peak": {"f32_gflops": peak.f32_gflops.round(), "bf16_gflops": peak.bf16_gflops.map(f64::round),
             "read_gbs": peak.read_gbs.round()},
         "ops": bench.lines,

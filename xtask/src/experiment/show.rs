@@ -35,6 +35,9 @@ pub(super) fn plan(p: &Prepared) -> String {
         if stage.precision == Precision::Bf16 && !tropism_ops::Precision::has_bf16() {
             out += "    precision bf16: this processor has no bf16 products, products are f32\n";
         }
+        if let (Precision::Bf16, Some(note)) = (stage.precision, tropism_ops::Precision::bf16_note()) {
+            out += &format!("    precision bf16: {note}\n");
+        }
     }
     out
 }

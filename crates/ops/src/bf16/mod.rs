@@ -4,11 +4,20 @@
 //! two neighbours along the inner axis that one multiply-add instruction takes lie side by side; so transposed operands
 //! cost nothing extra.
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod pack;
+mod path;
+#[cfg(target_arch = "x86_64")]
+mod system;
+#[cfg(target_arch = "x86_64")]
+mod trial;
 
 use crate::mm::View;
+pub use path::Bf16Path;
+pub(crate) use path::{note, path};
 
 /// Rows or columns of a panel.
 pub(crate) const PANEL: usize = 16;
@@ -43,49 +52,67 @@ pub(crate) fn to_bf16(x: f32) -> u16 {
 
 /// Whether this processor multiplies bf16 numbers in hardware.
 pub(crate) fn available() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::is_x86_feature_detected as has;
-        has!("avx512bf16") && has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq")
+    path() != Bf16Path::Missing
+}
+
+/// `c (+)= a b` with `a` and `b` rounded to bf16; false, and nothing done, where the processor has no bf16 products.
+///
+/// One path makes all products of a process: results of a row must not depend on how many rows there are.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+pub(crate) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
+    if !a.has_unit_stride() || !b.has_unit_stride() {
+        return false;
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    match path() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the path was found, and the process has the right to use tiles
+        Bf16Path::Amx => unsafe { amx::product::<amx::Hardware>(c, stride, acc, a, b) },
+        #[cfg(target_arch = "x86_64")]
+        Bf16Path::Avx512 => avx512::product(c, stride, acc, a, b),
+        _ => return false,
+    }
+    true
 }
 
 /// `c (+)= a w^T` for `n` packed rows of `w`; false, and nothing done, where [`available`] is false.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 pub(crate) fn with_packed(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, w: Source, n: usize) -> bool {
-    if !available() || !a.has_unit_stride() {
+    if !a.has_unit_stride() {
         return false;
     }
-    #[cfg(target_arch = "x86_64")]
-    avx512::with_packed(c, stride, acc, a, w, n);
+    match path() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as in `product`
+        Bf16Path::Amx => unsafe { amx::with_packed::<amx::Hardware>(c, stride, acc, a, w, n) },
+        #[cfg(target_arch = "x86_64")]
+        Bf16Path::Avx512 => avx512::with_packed(c, stride, acc, a, w, n),
+        _ => return false,
+    }
     true
 }
 
 /// Operations of one round of [`peak`].
-#[cfg(target_arch = "x86_64")]
-pub(crate) const PEAK_FLOPS: f64 = avx512::PEAK_FLOPS;
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) const PEAK_FLOPS: f64 = 0.0;
+pub(crate) fn peak_flops() -> f64 {
+    match path() {
+        #[cfg(target_arch = "x86_64")]
+        Bf16Path::Amx => amx::PEAK_FLOPS,
+        #[cfg(target_arch = "x86_64")]
+        Bf16Path::Avx512 => avx512::PEAK_FLOPS,
+        _ => 0.0,
+    }
+}
 
 /// `rounds` rounds of multiply-adds that touch no memory; nothing where [`available`] is false.
 pub(crate) fn peak(rounds: usize) -> f32 {
-    #[cfg(target_arch = "x86_64")]
-    if available() {
-        // SAFETY: the features were found just now
-        return unsafe { avx512::peak(rounds) };
+    match path() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as in `product`
+        Bf16Path::Amx => unsafe { amx::peak::<amx::Hardware>(rounds) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the features were found
+        Bf16Path::Avx512 => unsafe { avx512::peak(rounds) },
+        _ => rounds as f32,
     }
-    rounds as f32
-}
-
-/// `c (+)= a b` with `a` and `b` rounded to bf16; false, and nothing done, where the processor has no bf16 products.
-pub(crate) fn product(c: &mut [f32], stride: usize, acc: bool, a: View<f32>, b: View<f32>) -> bool {
-    if !available() || !a.has_unit_stride() || !b.has_unit_stride() {
-        return false;
-    }
-    #[cfg(target_arch = "x86_64")]
-    avx512::product(c, stride, acc, a, b);
-    true
 }
 
 /// As [`product`], on this thread alone, into memory whose other columns belong to other tasks.

@@ -1,5 +1,6 @@
 //! f32 matrices to panels of bf16 pairs.
 use super::PANEL;
+use super::amx::Tile;
 use crate::mm::View;
 use crate::par::{Ptr, split};
 use std::arch::x86_64::*;
@@ -17,7 +18,7 @@ pub(super) fn size(v: &View<f32>) -> usize {
 }
 
 /// Pairs along the inner axis, an even number of them so that kernels may take two at a time.
-fn pairs(v: &View<f32>) -> usize {
+pub(super) fn pairs(v: &View<f32>) -> usize {
     v.cols().div_ceil(4) * 2
 }
 
@@ -56,26 +57,85 @@ fn one(rows: View<f32>, out: &mut [u32]) {
 /// A panel whose rows are contiguous: 16 x 32 elements are rounded row by row and transposed in registers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 fn along(v: View<f32>, out: &mut [u32]) {
-    let (rows, cols) = (v.rows(), v.cols());
     for (block, out) in out.chunks_mut(16 * PANEL).enumerate() {
-        let k = block * 32;
-        let (low, high) = (mask(cols.saturating_sub(k)), mask(cols.saturating_sub(k + 16)));
-        let mut tile = [_mm512_setzero_si512(); 16];
-        for (i, line) in tile.iter_mut().enumerate().take(rows) {
-            let row = v.row(i);
-            // SAFETY: masked-out elements are not read; the others lie inside the row
-            unsafe {
-                let p = row.as_ptr().wrapping_add(k);
-                let a = _mm512_maskz_loadu_ps(low, p);
-                let b = _mm512_maskz_loadu_ps(high, p.wrapping_add(16));
-                *line = bits(_mm512_cvtne2ps_pbh(b, a));
-            }
-        }
-        for (line, to) in transpose(tile).into_iter().zip(out.chunks_exact_mut(PANEL)) {
-            // SAFETY: `to` holds 16 numbers
-            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), line) };
+        store(transpose(rows(v, block * 32)), out);
+    }
+}
+
+/// 16 x 32 elements from inner element `k` on: a row's pairs to a register, zeros beyond the view.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+fn rows(v: View<f32>, k: usize) -> [__m512i; 16] {
+    let cols = v.cols();
+    let (low, high) = (mask(cols.saturating_sub(k)), mask(cols.saturating_sub(k + 16)));
+    let mut tile = [_mm512_setzero_si512(); 16];
+    for (i, line) in tile.iter_mut().enumerate().take(v.rows()) {
+        let row = v.row(i);
+        // SAFETY: masked-out elements are not read; the others lie inside the row
+        unsafe {
+            let p = row.as_ptr().wrapping_add(k);
+            let a = _mm512_maskz_loadu_ps(low, p);
+            let b = _mm512_maskz_loadu_ps(high, p.wrapping_add(16));
+            *line = bits(_mm512_cvtne2ps_pbh(b, a));
         }
     }
+    tile
+}
+
+/// As many lines as `out` holds.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(lines: [__m512i; 16], out: &mut [u32]) {
+    for (line, to) in lines.into_iter().zip(out.chunks_exact_mut(PANEL)) {
+        // SAFETY: `to` holds 16 numbers
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), line) };
+    }
+}
+
+/// What the lines of a tile are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// a row's 16 pairs each
+    Rows,
+    /// a pair of all 16 rows each, as in a panel
+    Columns,
+}
+
+/// At most 16 rows, in steps of 32 inner elements, to tile `half` of each two of `out`; zeros beyond the view.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+pub(super) fn tiles(v: View<f32>, layout: Layout, out: &mut [Tile], half: usize) {
+    let order = interleave();
+    for (step, out) in out.chunks_exact_mut(2).enumerate() {
+        let k = 32 * step;
+        let lines = match (v.row_major(), layout) {
+            (true, Layout::Rows) => rows(v, k),
+            (true, Layout::Columns) => transpose(rows(v, k)),
+            (false, Layout::Rows) => transpose(lines(v, k, order)),
+            (false, Layout::Columns) => lines(v, k, order),
+        };
+        store(lines, &mut out[half].0);
+    }
+}
+
+/// 16 x 32 elements from inner element `k` on: a pair of all rows to a register, zeros beyond the view.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+fn lines(v: View<f32>, k: usize, order: __m512i) -> [__m512i; 16] {
+    let live = mask(v.rows());
+    let line = |k: usize| {
+        if k < v.cols() {
+            // SAFETY: masked-out elements are not read; the others lie inside the column
+            unsafe { _mm512_maskz_loadu_ps(live, v.column(k).as_ptr()) }
+        } else {
+            _mm512_setzero_ps()
+        }
+    };
+    let mut tile = [_mm512_setzero_si512(); 16];
+    for (i, to) in tile.iter_mut().enumerate() {
+        let both = bits(_mm512_cvtne2ps_pbh(line(k + 2 * i + 1), line(k + 2 * i)));
+        *to = _mm512_permutexvar_epi16(order, both);
+    }
+    tile
 }
 
 /// A panel whose inner neighbours lie a stride apart, its rows side by side: two lines at a time are interleaved.
