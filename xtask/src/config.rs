@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use toml::Table;
 use tropism_data::read::{Columns, Format};
 use tropism_data::tokens::Truncation;
-use tropism_lm::{Sampling, WeightDtype};
+use tropism_lm::{Batching, Sampling, WeightDtype};
 use tropism_trainer::Stage;
 use tropism_worlds::ArithmeticConfig;
 
@@ -163,6 +163,10 @@ pub struct Evaluation {
     pub answers_per_prompt: usize,
     /// how answers are sampled
     pub sampling: Sampling,
+    /// texts that end an answer, beside the tokenizer's and the model's own ends
+    pub stop: Vec<String>,
+    /// how many answers are written at a time, and what they may keep; changes no answer
+    pub batching: Batching,
     /// prompts shown in the report with their answers
     pub shown: usize,
 }
@@ -170,7 +174,8 @@ pub struct Evaluation {
 impl Default for Evaluation {
     fn default() -> Self {
         let sampling = Sampling { max_new_tokens: 64, ..Sampling::default() };
-        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, shown: 8 }
+        let (stop, batching) = (vec![], Batching::default());
+        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, stop, batching, shown: 8 }
     }
 }
 
@@ -217,6 +222,12 @@ impl Experiment {
                 "`evaluation.answers_per_prompt` is 0",
                 "it must be at least 1; evaluation.prompts=0 turns sampling off",
             );
+        }
+        if self.evaluation.stop.iter().any(String::is_empty) {
+            return refuse("`evaluation.stop` holds an empty text", "it would end every answer at once; leave it out");
+        }
+        if let Err(e) = self.evaluation.batching.check() {
+            return refuse(&format!("`evaluation.batching`: {e}"), "leave it out for the default");
         }
         for (i, stage) in self.stages.iter().enumerate() {
             stage.check()?;

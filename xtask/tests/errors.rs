@@ -165,6 +165,14 @@ fn an_output_folder_that_exists() {
 }
 
 #[test]
+fn stops_batches_and_patterns_that_cannot_be() {
+    says(&dpo(&pairs(60), &["evaluation.stop=[\"\"]".into()]), &["`evaluation.stop` holds an empty text"]);
+    says(&dpo(&pairs(60), &["evaluation.batching.slots=0".into()]), &["`evaluation.batching`", "slots is 0"]);
+    says(&dpo(&pairs(60), &["stages.dpo.freeze=[\"model.lyers.*\"]".into()]), &["stage `dpo`: `freeze`", "`model.lyers.*`"]);
+    says(&dpo(&pairs(60), &["stages.dpo.freeze=[\"*\"]".into()]), &["stage `dpo`: `freeze` covers every tensor"]);
+}
+
+#[test]
 fn memory_that_does_not_suffice() {
     says(&dpo(&pairs(60), &["memory_limit=much".into()]), &["memory_limit", "`much`", "8GiB"]);
     says(&dpo(&pairs(60), &["memory_limit=200MiB".into()]), &["memory_limit", "200MiB is not enough", "MiB"]);

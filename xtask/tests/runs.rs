@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use tropism_lm::{Decoder, Loaded, load};
+use tropism_lm::{Config, Decoder, Loaded, Sizes, load};
 
 fn json(path: PathBuf) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -163,6 +163,88 @@ fn a_stage_with_an_adapter_keeps_it_and_the_merged_model() {
 }
 
 #[test]
+fn frozen_tensors_stay_and_stop_texts_end_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = tiny(dir.path(), "out");
+    let result = command(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap()])
+        .args(["--set", r#"stages.sft.freeze=["model.embed_tokens.weight", "*norm.weight"]"#])
+        .args(["--set", r#"evaluation.stop=["e", "1"]"#, "--set", "evaluation.batching={ slots = 2 }"])
+        .args(["--set", "stages.dpo.init=model", "--set", "stages.dpo.reference=model"])
+        .output()
+        .unwrap();
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    let read = |stage: &str| load::<Loaded, f32>(&out.join("stages").join(stage), |c| Ok(Loaded::new(c))).unwrap();
+    let (sft, dpo) = (read("sft"), read("dpo"));
+    let embedding = |m: &Decoder<Loaded, f32>| m.embed.dense().unwrap().values.as_vec();
+    let up = |m: &Decoder<Loaded, f32>| m.layers[0].ff.up.weight.dense().unwrap().values.as_vec();
+    // the stage after is not frozen: it started from the same model and moved away
+    assert!(embedding(&sft) != embedding(&dpo) && up(&sft) != up(&dpo));
+    let norm = |m: &Decoder<Loaded, f32>| m.norm.weight.values.as_vec();
+    assert!(norm(&sft).iter().all(|v| *v == 1.0) && norm(&dpo).iter().any(|v| *v != 1.0));
+    let result = json(out.join("stages/sft/result.json"));
+    for a in result["answers"].as_array().unwrap() {
+        let said = a["text"].as_str().unwrap();
+        assert!(!said.contains(['e', '1']), "{said}");
+    }
+}
+
+/// Most memory that a command held, in MiB, and what it said.
+fn peak(mut c: std::process::Command) -> (u64, std::process::Output) {
+    let child = c.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let watch = std::thread::spawn(move || {
+        let mut most = 0;
+        while let Ok(text) = fs::read_to_string(&status) {
+            let Some(line) = text.lines().find_map(|l| l.strip_prefix("VmHWM:")) else { break };
+            most = line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024;
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        most
+    });
+    let output = child.wait_with_output().unwrap();
+    (watch.join().unwrap(), output)
+}
+
+#[test]
+fn a_memory_limit_holds_for_adapters_and_frozen_tensors() {
+    if !Path::new("/proc/self/status").exists() {
+        println!("skipped: this system does not tell how much memory a process holds");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = Sizes { vocab: 384, hidden: 512, ff: 2048, layers: 6, heads: 8, kv_heads: 8, head_dim: 64, positions: 128 };
+    let model = Decoder::<Loaded, f32>::random(Loaded::new(Config::new(sizes, true).unwrap()), 1).unwrap();
+    let (base, file, mib) = (dir.path().join("base"), dir.path().join("pairs.jsonl"), model.parameters() >> 18);
+    fs::create_dir(&base).unwrap();
+    model.save(&base, tropism_lm::WeightDtype::F32).unwrap();
+    let data: String =
+        (0..40).map(|i| format!("{{\"prompt\":\"Say {i}:\",\"chosen\":\" yes\",\"rejected\":\" no\"}}\n")).collect();
+    fs::write(&file, data).unwrap();
+    // room for four copies of the weights and some activations, not for the six of a stage that trains all
+    let limit = 300 + 4 * mib + mib / 2;
+    let go = |name: &str, set: &str| {
+        let mut c = command(&["experiment", "dpo", "--memory-limit", &format!("{limit}MiB")]);
+        c.args(["--out", dir.path().join(name).to_str().unwrap()])
+            .args(["--set", &format!("model.path={}", base.display())])
+            .args(["--set", &format!("model.tokenizer={}", golden("tokenizer").display())])
+            .args(["--set", &format!("data.path={}", file.display()), "--set", "stages.dpo.max_steps=2"])
+            .args(["--set", "evaluation.prompts=2", "--set", set]);
+        peak(c)
+    };
+    for (name, set) in [
+        ("lora", r#"stages.dpo.lora={ r = 4, alpha = 8, target_modules = "all-linear" }"#),
+        ("freeze", r#"stages.dpo.freeze=["model.embed_tokens.*", "*_proj.weight"]"#),
+    ] {
+        let (most, output) = go(name, set);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        println!("{name}: {most} MiB of {limit}, a copy of the weights takes {mib}");
+        assert!(most > 2 * mib as u64 && most <= limit as u64, "{name}: {most} MiB of {limit}");
+    }
+    let (_, output) = go("all", "stages.dpo.epochs=1");
+    assert!(text(&output.stderr).contains("is not enough"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (file, out) = tiny(dir.path(), "out");
@@ -204,6 +286,9 @@ fn golden_figures_pass_and_a_changed_one_fails() {
     let result = run(&["golden", "--models", dir.path().to_str().unwrap()]);
     let said = text(&result.stdout);
     assert_eq!(result.status.code(), Some(1), "{said}");
-    assert!(said.contains("FAILED changed/f32/loss: [0] expected 0.5, found 1.01"), "{said}");
-    assert!(said.lines().last().unwrap().contains(", 2 failed, 0 not implemented"), "{said}");
+    assert!(
+        said.contains("FAILED changed/f32/loss: [0] expected 0.5, found 1.01") && said.contains("FAILED changed/bf16/loss"),
+        "{said}"
+    );
+    assert!(said.lines().last().unwrap().contains(", 3 failed, 0 not implemented"), "{said}");
 }

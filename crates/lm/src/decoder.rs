@@ -13,8 +13,8 @@ use crate::rope::RopeCache;
 use dfdx::prelude::*;
 use std::sync::Arc;
 use tropism_ops::{
-    FrozenFormat, Param, Params, Part, Precision, RopeTable, Scalar, TapeOf, Tree, Visit, checkpoint, embed, plus, rows,
-    softcap,
+    DetailedLogps, FrozenFormat, LogpsExtras, Param, Params, Part, Precision, RopeTable, Scalar, TapeOf, Tree, Visit,
+    checkpoint, embed, plus, rows, softcap,
 };
 
 /// A decoder-only transformer.
@@ -175,14 +175,27 @@ where
     /// # Errors
     /// As [`Decoder::states`]; a target outside the vocabulary; an empty batch.
     pub fn token_logps<T: TapeOf<E>>(&self, batch: TokenBatch, tape: T) -> Result<Tensor<(usize,), E, Cpu, T>, LmError> {
-        if batch.targets.is_empty() || batch.sources.len() != batch.targets.len() {
-            let (s, t) = (batch.sources.len(), batch.targets.len());
-            return Err(LmError::Invalid(format!(
-                "a batch needs one source per target and a target at least, found {s} and {t}"
-            )));
-        }
-        self.vocabulary(batch.targets)?;
+        self.check_targets(&batch)?;
         self.logps_of(self.states(batch.ids, batch.tree, tape)?, batch.sources, batch.targets)
+    }
+
+    /// [`Decoder::token_logps`] with entropies, the most probable tokens, or `log sum p^2`, from the same pass.
+    ///
+    /// # Gradient
+    /// Of log-probabilities and entropies, to all trained parameters.
+    ///
+    /// # Errors
+    /// As [`Decoder::token_logps`]; more of the most probable tokens than the vocabulary has.
+    pub fn token_logps_detailed<T: TapeOf<E>>(
+        &self,
+        batch: TokenBatch,
+        extras: LogpsExtras,
+        tape: T,
+    ) -> Result<DetailedLogps<usize, E, T>, LmError> {
+        self.check_targets(&batch)?;
+        let states = rows(self.states(batch.ids, batch.tree, tape)?, batch.sources)?;
+        let cap = self.dims.config().style.logit_softcap;
+        self.unembedding()?.detailed_logps(states, batch.targets, cap, self.precision, extras)
     }
 
     /// Log-probabilities of `targets` after the states (of [`Decoder::states`]) at `sources`: for passes whose states go to
@@ -243,6 +256,16 @@ where
         let found = tree.positions().iter().max().map_or(0, |p| p + 1);
         let limit = self.dims.config().sizes.positions;
         if found > limit { Err(LmError::TooLong { found, limit }) } else { Ok(found) }
+    }
+
+    fn check_targets(&self, batch: &TokenBatch) -> Result<(), LmError> {
+        if batch.targets.is_empty() || batch.sources.len() != batch.targets.len() {
+            let (s, t) = (batch.sources.len(), batch.targets.len());
+            return Err(LmError::Invalid(format!(
+                "a batch needs one source per target and a target at least, found {s} and {t}"
+            )));
+        }
+        self.vocabulary(batch.targets)
     }
 
     fn vocabulary(&self, ids: &[usize]) -> Result<(), LmError> {

@@ -3,8 +3,9 @@ use crate::error::LmError;
 use crate::linear::Rows;
 use dfdx::prelude::*;
 use tropism_ops::{
-    Frozen, FrozenFormat, Param, Precision, Scalar, TapeOf, embed_frozen, embed_scaled, linear, linear_add, linear_bias,
-    linear_bias_add, linear_frozen, linear_logps_capped, linear_logps_frozen,
+    DetailedLogps, Frozen, FrozenFormat, LogpsExtras, Param, Precision, Scalar, TapeOf, embed_frozen, embed_scaled, linear,
+    linear_add, linear_bias, linear_bias_add, linear_frozen, linear_logps_capped, linear_logps_detailed,
+    linear_logps_detailed_frozen, linear_logps_frozen,
 };
 
 /// `W`, (out, in).
@@ -109,6 +110,21 @@ where
         Ok(match self {
             Matrix::Dense(w) => linear_logps_capped(states, w, targets, limit, precision)?,
             Matrix::Frozen(w) => linear_logps_frozen(states, w, targets, limit)?,
+        })
+    }
+
+    /// [`Matrix::logps`] with more of the distributions.
+    pub(crate) fn detailed_logps<T: TapeOf<E>>(
+        &self,
+        states: Rows<I, E, T>,
+        targets: &[usize],
+        limit: Option<f64>,
+        precision: Precision,
+        extras: LogpsExtras,
+    ) -> Result<DetailedLogps<usize, E, T>, LmError> {
+        Ok(match self {
+            Matrix::Dense(w) => linear_logps_detailed(states, w, targets, limit, precision, extras)?,
+            Matrix::Frozen(w) => linear_logps_detailed_frozen(states, w, targets, limit, extras)?,
         })
     }
 }

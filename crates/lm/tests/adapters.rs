@@ -91,7 +91,7 @@ fn other_ways_to_write_the_same() {
     let base = open::<f32>(&golden("llama_tied"));
     let want = logits(&base.with_adapter_folder(&folder("llama_tied")).unwrap(), &[5, 6, 7], 2);
     for changes in [
-        vec![("layers_to_transform", json!(1)), ("layers_pattern", json!("layers")), ("lora_dropout", json!(0.1))],
+        vec![("layers_to_transform", json!(1)), ("layers_pattern", json!("layers")), ("lora_dropout", json!(0))],
         vec![
             ("target_modules", json!(["mlp.down_proj", "q_proj", "self_attn.v_proj", "c_attn"])),
             ("task_type", Value::Null),
@@ -130,12 +130,17 @@ fn settings_that_are_not_supported_are_named() {
         ("layers_to_transform", json!("1")),
         ("lora_alpha", json!("1")),
         ("r", json!(-1)),
+        ("lora_dropout", json!(0.1)),
+        ("lora_dropout", json!("0")),
+        ("init_lora_weights", json!("olora")),
+        ("layer_replication", json!([[0, 1], [0, 1]])),
     ] {
         let dir = changed("llama_tied", &[(key, value)]);
         let e = base.with_adapter_folder(dir.path()).unwrap_err().to_string();
         assert!(e.contains("adapter_config.json: key") && e.contains(&format!("`{key}`")), "{e}");
     }
     for (key, value, says) in [
+        ("lora_dropout", json!(0.05), "is 0.05; dropout is not supported, set it to 0"),
         ("target_modules", json!(["c_attn"]), "names none of the model's projections"),
         ("layers_to_transform", json!([7]), "names layer 7"),
         ("r", json!(4), "has shape [3, "),

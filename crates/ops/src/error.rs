@@ -31,6 +31,14 @@ pub enum OpsError {
         /// number of rows of the table
         bound: usize,
     },
+    /// More of the most probable tokens than there are.
+    #[error("linear_logps: the {k} most probable tokens are asked for, the vocabulary has {vocab}")]
+    TopK {
+        /// how many
+        k: usize,
+        /// rows of the weight
+        vocab: usize,
+    },
     /// Moments of one parameter in two formats.
     #[error("adamw: the two moments of `{name}` are stored in different formats")]
     Moments {

@@ -18,6 +18,7 @@
 //! | [`embed`], [`embed_scaled`], [`rows`], [`columns`] | rows of a table, rows and columns of an activation | |
 //! | [`plus`], [`scaled`], [`softcap`] | `a + b`, `factor x`, `cap tanh(x / cap)` | |
 //! | [`linear_logps`], [`linear_logps_capped`] | token log-probabilities | the `[N, V]` logits |
+//! | [`linear_logps_detailed`] | the same with entropies, the most probable tokens, `log sum p^2` | the `[N, V]` logits |
 //! | [`range_sums`] | sums over ranges of a vector | |
 //!
 //! A weight is a plain tensor, or a [`Param`] that says whether it is trained; without training no gradient of it is made.
@@ -85,7 +86,10 @@ pub use frozen::{Frozen, FrozenFormat, embed_frozen};
 pub use layernorm::layernorm;
 pub use linear::{linear, linear_add, linear_frozen};
 pub use logits::{at_least, block_maxima, find_nan, largest_of, log_sum_exp, weights_of};
-pub use logps::{Logps, linear_logps, linear_logps_capped, linear_logps_frozen};
+pub use logps::{
+    DetailedLogps, Logps, LogpsExtras, TopLogps, linear_logps, linear_logps_capped, linear_logps_detailed,
+    linear_logps_detailed_frozen, linear_logps_frozen,
+};
 pub use machine::Machine;
 pub use memory::keep_freed_memory;
 pub use mm::Precision;

@@ -144,6 +144,8 @@ where
         let mut policy: Decoder<Loaded, E> = load(folder, |c| Ok(Loaded::new(c)))?;
         if stage.lora.is_some() {
             policy = policy.with_adapter_folder(&folder.join(ADAPTER))?;
+        } else {
+            policy = stage.with_frozen(policy)?;
         }
         let (moments, reference) = read_moments(&folder.join(MOMENTS))?;
         let mut run = Self::assemble(stage, rows, policy, reference, Order::restore(&saved.order)?);

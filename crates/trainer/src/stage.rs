@@ -75,6 +75,9 @@ pub struct Stage {
     /// train a low-rank adapter instead of the weights; the stage ends with the adapter merged into them
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// tensors that are not trained, by their checkpoint's names; `*` stands for any characters: `model.embed_tokens.*`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// decoupled weight decay of matrices
     #[serde(default)]
     pub weight_decay: f64,
@@ -133,6 +136,7 @@ impl Stage {
             optimizer_state: Precision::F32,
             gradient_checkpointing: false,
             lora: None,
+            freeze: vec![],
             weight_decay: 0.0,
             betas: betas(),
             eps: eps(),
@@ -176,23 +180,40 @@ impl Stage {
         let betas = ("betas", betas, format!("are {:?}, both must be in 0..1", self.betas));
         let unread = self.reference.is_none() || self.objective.needs_reference();
         let unread = ("reference", unread, format!("is set, but {} does not read one; remove it", self.objective.name()));
-        match rules.into_iter().chain([betas, unread]).find(|r| !r.1) {
+        let both = self.lora.is_none() || self.freeze.is_empty();
+        let both = ("freeze", both, "is set beside `lora`, which trains the adapter alone; remove one of the two".into());
+        match rules.into_iter().chain([betas, unread, both]).find(|r| !r.1) {
             None => Ok(()),
             Some((key, _, problem)) => Err(TrainError::Config { stage: self.name.clone(), key, problem }),
         }
     }
 
-    /// The model that the stage trains: `model` itself, or with a fresh adapter. The weights are shared.
+    /// The model that the stage trains: `model` itself, with some tensors frozen, or with a fresh adapter. The weights are
+    /// shared.
     ///
     /// # Errors
-    /// Options of the adapter that do not fit the model.
+    /// Options of the adapter that do not fit the model; patterns that freeze nothing, or everything.
     pub fn adapt<M: Dims, E: Scalar>(&self, model: Decoder<M, E>, seed: u64) -> Result<Decoder<M, E>, TrainError>
     where
         Cpu: Device<E>,
     {
-        let Some(config) = &self.lora else { return Ok(model) };
+        let Some(config) = &self.lora else { return self.with_frozen(model) };
         let refuse = |problem| TrainError::Config { stage: self.name.clone(), key: "lora", problem };
         model.with_lora(config, seed).map_err(|e| refuse(format!("does not fit: {e}")))
+    }
+
+    /// `model` without training of what `freeze` names.
+    pub(crate) fn with_frozen<M: Dims, E: Scalar>(&self, mut model: Decoder<M, E>) -> Result<Decoder<M, E>, TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let refuse = |problem| TrainError::Config { stage: self.name.clone(), key: "freeze", problem };
+        let patterns: Vec<&str> = self.freeze.iter().map(String::as_str).collect();
+        model.freeze(&patterns).map_err(|e| refuse(format!("does not fit: {e}")))?;
+        if model.parameters() == 0 {
+            return Err(refuse("covers every tensor; there is nothing left to train".into()));
+        }
+        Ok(model)
     }
 
     /// Optimiser steps over `rows` rows. Each epoch ends with a smaller step when its rows do not divide evenly.
@@ -228,6 +249,13 @@ mod tests {
         assert!(bad(|s| s.betas = [0.9, 1.0]).contains("`betas`"));
         assert!(bad(|s| s.warmup_ratio = 1.5).contains("`warmup_ratio`"));
         assert!(bad(|s| s.max_steps = Some(0)).contains("`max_steps`"));
+        assert!(
+            bad(|s| {
+                s.freeze = vec!["*".into()];
+                s.lora = Some(LoraConfig::new(1, 1.0, tropism_lm::Targets::AllLinear));
+            })
+            .contains("`freeze` is set beside `lora`")
+        );
         assert!(bad(|s| s.reference = Some("sft".into())).contains("simpo does not read one"));
         assert!(bad(|s| s.objective = Objective::Simpo(Simpo::default().with_beta(-1.0))).contains("beta"));
     }

@@ -9,6 +9,7 @@ use tropism_evaluation::{
     Estimate, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
     reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
 };
+use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
 use tropism_ops::{FrozenFormat, Precision};
 use tropism_trainer::{PairScore, SequenceScore, Stage, TrainError, pair_diagnostics, score_pairs, score_samples};
@@ -84,10 +85,22 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
     let stops = prepared.stops();
     // packed once, not in every step
     let packed = (policy.precision == Precision::Bf16 && Precision::has_bf16()).then(|| policy.frozen(FrozenFormat::Bf16));
-    let generated = packed.as_ref().unwrap_or(policy).generate(&tokens, &e.sampling, &stops, prepared.config.seed)?;
+    let decode = |t: &[u32]| prepared.tokenizer.decode(t, true).map_err(|e| e.to_string());
+    let sampler = Sampler::new(packed.as_ref().unwrap_or(policy), e.sampling.clone())
+        .stop_tokens(&stops)
+        // kept, as stop tokens are, so that every answer has tokens
+        .stop_strings(StopStrings { strings: &e.stop, keep: true, decode: &decode })
+        .batching(e.batching)
+        .seed(prepared.config.seed);
+    let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
+    let generated = sampler.answers(&requests)?.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let kept = g.tokens.iter().copied().take_while(|t| !stops.contains(t)).collect::<Vec<_>>();
-        let text = prepared.tokenizer.decode(&kept, true)?.trim().to_owned();
+        let text = match (&g.text, &g.end) {
+            (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),
+            _ => prepared.tokenizer.decode(&kept, true)?,
+        };
+        let text = text.trim().to_owned();
         let task = prepared.prompts[prompt].task.as_ref();
         let reward = prepared.world.as_ref().zip(task).map(|(w, t)| w.reward(t, &text).total);
         let finished = g.finished();

@@ -2,11 +2,21 @@
 use super::prepare::Model;
 use crate::config::Experiment;
 use crate::error::XtaskError;
+use tropism_trainer::Precision;
 
 /// Program, tokenizer, rows and what allocators keep.
 const BASE: u64 = 300 << 20;
-/// Copies of the weights during a stage: the start of the run, the reference, the policy, its gradients, two moments.
-const COPIES: usize = 6;
+
+/// Numbers that are kept besides activations while a stage of a model of `stored` weights trains `trained` of them (or of an
+/// adapter) and is saved.
+///
+/// In training: the weights at the start of the run and of the reference, which the policy shares but for what it trains,
+/// with that part's gradients and two moments. At the end, when those are gone: the start, the reference, the result (an
+/// adapter merged) and its copy on the way to a file.
+fn fixed(stored: usize, trained: usize, optimizer_state: Precision) -> usize {
+    let moments = if optimizer_state == Precision::Bf16 { 1 } else { 2 };
+    (2 * stored + (2 + moments) * trained).max(4 * stored + trained)
+}
 
 /// `8GiB`, `6000MiB`, `6GB`, … in bytes.
 fn bytes(text: &str) -> Option<u64> {
@@ -28,10 +38,12 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize) -> Res
     let refuse = |problem: String, help: &str| XtaskError::config("memory_limit", problem, help);
     let limit = bytes(text).ok_or_else(|| refuse(format!("`{text}` is no size"), "write it as 8GiB or 6000MiB"))?;
     for stage in &mut config.stages {
-        let footprint = model.config().footprint(model.parameters(), stage.gradient_checkpointing);
-        let most = footprint.tokens(limit.saturating_sub(BASE), COPIES, size_of::<f32>()).unwrap_or(0);
+        let trained = stage.adapt(model.clone(), 0)?.parameters();
+        let fixed = fixed(model.parameters(), trained, stage.optimizer_state);
+        let footprint = model.config().footprint(fixed, stage.gradient_checkpointing);
+        let most = footprint.tokens(limit.saturating_sub(BASE), 1, size_of::<f32>()).unwrap_or(0);
         if most < longest {
-            let needed = BASE + 4 * (COPIES * footprint.weights + longest * footprint.per_token) as u64;
+            let needed = BASE + 4 * (footprint.weights + longest * footprint.per_token) as u64;
             let problem = format!(
                 "{text} is not enough for stage `{}`: its longest row of {longest} tokens needs {} MiB",
                 stage.name,
@@ -46,7 +58,16 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize) -> Res
 
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{bytes, fixed};
+    use tropism_trainer::Precision;
+
+    #[test]
+    fn untrained_weights_have_neither_gradients_nor_moments() {
+        assert_eq!(fixed(100, 100, Precision::F32), 600);
+        assert_eq!(fixed(100, 100, Precision::Bf16), 500);
+        // an adapter, or a few tensors: the end of the stage is the widest place
+        assert_eq!(fixed(100, 1, Precision::F32), 401);
+    }
 
     #[test]
     fn sizes_as_people_write_them() {

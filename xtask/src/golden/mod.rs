@@ -1,4 +1,5 @@
 //! `cargo xtask golden`: figures of reference implementations against our own.
+mod bounds;
 mod forward;
 mod losses;
 mod models;

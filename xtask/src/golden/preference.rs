@@ -1,5 +1,6 @@
 //! One DPO batch: loss, log-probabilities, gradient norms, and three steps of SGD and of AdamW.
 use super::Tally;
+use super::bounds::Bounds;
 use super::models::{indices, numbers};
 use crate::error::XtaskError;
 use dfdx::prelude::*;
@@ -9,7 +10,7 @@ use tropism_data::record::Source;
 use tropism_data::tokens::TokenPair;
 use tropism_lm::{Decoder, Loaded};
 use tropism_objectives::{Dpo, Objective};
-use tropism_ops::{AdamW, Params, Scalar, Sgd, Visit, data};
+use tropism_ops::{AdamW, Params, Precision, Scalar, Sgd, Visit, data};
 use tropism_trainer::{PairScore, Rows, Stage, StageRun, TrainError, score_pairs};
 
 pub(super) const CHECKS: [&str; 9] =
@@ -22,12 +23,15 @@ struct Batch<'a, E: Dtype> {
     stage: Stage,
     rows: Rows,
     figures: &'a Value,
+    beta: f64,
+    bounds: &'a Bounds,
 }
 
 pub(super) fn check<E: Scalar>(
     policy: &Decoder<Loaded, E>,
     reference: &Decoder<Loaded, E>,
     figures: &Value,
+    bounds: &Bounds,
     id: &impl Fn(&str) -> String,
     tally: &mut Tally,
 ) -> Result<(), XtaskError>
@@ -36,9 +40,13 @@ where
 {
     let figures = &figures["dpo"];
     let beta = figures["beta"].as_f64().unwrap_or(f64::NAN);
-    let stage = Stage::new("golden", Objective::Dpo(Dpo::default().with_beta(beta)), 1.0);
-    let batch = Batch { policy, reference, stage, rows: Rows::Pairs(pairs(&figures["pairs"])), figures };
-    batch.values(beta, id, tally)?;
+    let mut stage = Stage::new("golden", Objective::Dpo(Dpo::default().with_beta(beta)), 1.0);
+    if policy.precision == Precision::Bf16 {
+        stage.precision = tropism_trainer::Precision::Bf16;
+    }
+    let rows = Rows::Pairs(pairs(&figures["pairs"]));
+    let batch = Batch { policy, reference, stage, rows, figures, beta, bounds };
+    batch.values(id, tally)?;
     batch.gradients(id, tally)?;
     batch.steps("sgd", id, tally)?;
     batch.steps("adamw", id, tally)
@@ -64,7 +72,7 @@ where
         StageRun::new(&self.stage, &self.rows, self.policy.clone(), Some(self.reference), 0)
     }
 
-    fn values(&self, beta: f64, id: &impl Fn(&str) -> String, tally: &mut Tally) -> Result<(), XtaskError> {
+    fn values(&self, id: &impl Fn(&str) -> String, tally: &mut Tally) -> Result<(), XtaskError> {
         let Rows::Pairs(pairs) = &self.rows else { return Ok(()) };
         let (p, r) = (score_pairs(self.policy, pairs, 4096)?, score_pairs(self.reference, pairs, 4096)?);
         let column = |s: &[PairScore], f: fn(&PairScore) -> f64| s.iter().map(f).collect::<Vec<_>>();
@@ -72,21 +80,34 @@ where
         let found = [column(&p, chosen), column(&p, rejected), column(&r, chosen), column(&r, rejected)];
         let names = ["chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps"];
         let expected: Vec<f64> = names.iter().flat_map(|n| numbers(&self.figures[*n])).collect();
-        tally.close(&id("logps"), &found.concat(), &expected, |_| 1e-4);
-        let reward = |k: usize| found[k].iter().zip(&found[k + 2]).map(|(p, r)| beta * (p - r)).collect::<Vec<_>>();
+        let lengths = [column(&p, |s| s.chosen.tokens as f64), column(&p, |s| s.rejected.tokens as f64)].concat();
+        let length = |i: usize| lengths[i % lengths.len()] as usize;
+        tally.close(&id("logps"), &found.concat(), &expected, |i| self.bounds.sequence(length(i)));
+        let reward = |k: usize| found[k].iter().zip(&found[k + 2]).map(|(p, r)| self.beta * (p - r)).collect::<Vec<_>>();
         let expected: Vec<f64> =
             ["chosen_rewards", "rejected_rewards"].iter().flat_map(|n| numbers(&self.figures[*n])).collect();
-        tally.close(&id("rewards"), &[reward(0), reward(1)].concat(), &expected, |_| 1e-4);
+        let bound = |i: usize| self.bounds.reward(self.beta, length(i));
+        tally.close(&id("rewards"), &[reward(0), reward(1)].concat(), &expected, bound);
         Ok(())
+    }
+
+    /// What the loss may be off by.
+    fn loss_bound(&self) -> f64 {
+        let Rows::Pairs(pairs) = &self.rows else { return 0.0 };
+        let rewards = [numbers(&self.figures["chosen_rewards"]), numbers(&self.figures["rejected_rewards"])];
+        let margins = rewards[0].iter().zip(&rewards[1]).map(|(c, r)| c - r);
+        let lengths = pairs.iter().map(|p| p.chosen.len() + p.rejected.len());
+        self.bounds.loss(self.beta, &margins.zip(lengths).collect::<Vec<_>>())
     }
 
     fn gradients(&self, id: &impl Fn(&str) -> String, tally: &mut Tally) -> Result<(), XtaskError> {
         let mut run = self.run()?;
         let (loss, norms) = run.loss_and_gradients(&[0, 1])?;
-        tally.close(&id("loss"), &[loss], &numbers(&self.figures["loss"]), |_| 1e-5);
-        named(&id("grad_norms"), &norms, &self.figures["grad_norms"], |_| 1e-4, tally);
+        tally.close(&id("loss"), &[loss], &numbers(&self.figures["loss"]), |_| self.loss_bound());
+        named(&id("grad_norms"), &norms, &self.figures["grad_norms"], |_| self.bounds.gradient(), tally);
         let total = norms.values().map(|n| n * n).sum::<f64>().sqrt();
-        tally.close(&id("grad_norm_total"), &[total], &numbers(&self.figures["grad_norm_total"]), |e| 1e-4 * e);
+        let expected = numbers(&self.figures["grad_norm_total"]);
+        tally.close(&id("grad_norm_total"), &[total], &expected, |i| self.bounds.whole_gradient() * expected[i]);
         Ok(())
     }
 
@@ -106,9 +127,13 @@ where
             })?;
             losses.push(run.loss_and_gradients(&[0, 1])?.0);
         }
-        tally.close(&id(&format!("{name}/losses")), &losses, &numbers(&figures["losses_after_steps"]), |_| 1e-4);
+        let later = self.bounds.later_loss(self.loss_bound());
+        tally.close(&id(&format!("{name}/losses")), &losses, &numbers(&figures["losses_after_steps"]), |_| later);
         let moved = distances(run.policy(), self.policy);
-        let tolerance = |parameter: &str| if name == "adamw" && is_noise(parameter) { 1e-2 } else { 1e-3 };
+        let tolerance = |parameter: &str| match self.bounds.moved() {
+            close if name == "adamw" && is_noise(parameter) => close.max(1e-2),
+            close => close,
+        };
         named(&id(&format!("{name}/moved")), &moved, &figures["moved_norms"], tolerance, tally);
         Ok(())
     }
@@ -131,7 +156,7 @@ fn named(id: &str, found: &BTreeMap<String, f64>, expected: &Value, tolerance: i
         return tally.add(id, Some(format!("parameter {name} stands on one side only")));
     }
     let off = expected.iter().find(|(n, e)| !super::tally::near(found[*n], **e, tolerance(n) * e.abs()));
-    tally.add(id, off.map(|(n, e)| format!("{n}: expected {e}, found {}", found[n])));
+    tally.add(id, off.map(|(n, e)| format!("{n}: expected {e}, found {}, relative bound {:.1e}", found[n], tolerance(n))));
 }
 
 /// L2 distance of every parameter of two models.

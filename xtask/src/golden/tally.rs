@@ -28,13 +28,23 @@ impl Tally {
         }
     }
 
-    /// Compares lists of numbers, each to `tolerance(expected)`.
-    pub(super) fn close(&mut self, id: &str, found: &[f64], expected: &[f64], tolerance: impl Fn(f64) -> f64) {
+    /// Compares lists of numbers, each to `tolerance(its index)`.
+    pub(super) fn close(&mut self, id: &str, found: &[f64], expected: &[f64], tolerance: impl Fn(usize) -> f64) {
         if found.len() != expected.len() {
             return self.add(id, Some(format!("expected {} figures, found {}", expected.len(), found.len())));
         }
-        let off = found.iter().zip(expected).enumerate().find(|(_, (f, e))| !near(**f, **e, tolerance(**e)));
-        self.add(id, off.map(|(i, (f, e))| format!("[{i}] expected {e}, found {f}")));
+        let off = found.iter().zip(expected).enumerate().find(|(i, (f, e))| !near(**f, **e, tolerance(*i)));
+        self.add(id, off.map(|(i, (f, e))| format!("[{i}] expected {e}, found {f}, may differ by {:.1e}", tolerance(i))));
+    }
+
+    /// Compares lists of numbers: the root mean square of the differences to the first bound, each to the second.
+    pub(super) fn spread(&mut self, id: &str, found: &[f64], expected: &[f64], (rms, each): (f64, f64)) {
+        let squares: f64 = found.iter().zip(expected).map(|(f, e)| (f - e) * (f - e)).sum();
+        let off = (squares / expected.len().max(1) as f64).sqrt();
+        if found.len() == expected.len() && off > rms {
+            return self.add(id, Some(format!("the figures are off by {off:.2e} (root mean square), {rms:.2e} is allowed")));
+        }
+        self.close(id, found, expected, |_| each);
     }
 }
 

@@ -21,7 +21,8 @@ where
     Cpu: Device<E>,
 {
     /// The same model with the adapter of a PEFT folder; weights are shared with `self` and no longer trained, as in
-    /// [`Decoder::with_lora`]. PEFT's dropout is not applied.
+    /// [`Decoder::with_lora`]. A folder whose `lora_dropout` is
+    /// not 0 is refused: dropout is not supported.
     ///
     /// # Errors
     /// Missing or damaged files, a setting that is not supported, tensors that are missing, unknown or misshapen: named by

@@ -5,14 +5,12 @@ use crate::error::LmError;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Do not change what is computed: where the base model lies, how the adapter was started and regularised, settings of
-/// methods that are off. `fan_in_fan_out` follows from the architecture, in PEFT as here.
+/// Do not change what is computed: where the base model lies, how the adapter was started, settings of methods that are off. `fan_in_fan_out` follows from the architecture, in PEFT as here.
 const HARMLESS: &[&str] = &[
     "auto_mapping",
     "base_model_name_or_path",
     "fan_in_fan_out",
     "inference_mode",
-    "lora_dropout",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
@@ -30,6 +28,7 @@ const READ: &[&str] = &[
     "layers_pattern",
     "use_rslora",
     "bias",
+    "lora_dropout",
     "init_lora_weights",
 ];
 
@@ -104,6 +103,10 @@ fn check(keys: &Keys, names: Names) -> Result<(), LmError> {
     keys.only("peft_type", &[json!("LORA")])?;
     keys.only("task_type", &[json!("CAUSAL_LM")])?;
     keys.only("bias", &[json!("none")])?;
+    if let Some(v) = keys.get("lora_dropout").filter(|v| v.as_f64() != Some(0.0)) {
+        let problem = format!("is {v}; dropout is not supported, set it to 0 to use the adapter without");
+        return Err(keys.refuse("lora_dropout", problem));
+    }
     keys.only("use_rslora", &[json!(true), json!(false)])?;
     keys.only("layers_pattern", &[json!(names.parts().layers), json!([names.parts().layers]), json!([])])?;
     let starts: Vec<Value> = [json!(true), json!(false)].into_iter().chain(STARTS.iter().map(|s| json!(s))).collect();

@@ -98,7 +98,11 @@ impl Default for Batching {
 }
 
 impl Batching {
-    pub(super) fn check(&self) -> Result<(), LmError> {
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// Names the key and what would do.
+    pub fn check(&self) -> Result<(), LmError> {
         for (key, value) in [("slots", self.slots), ("prefill_tokens", self.prefill_tokens)] {
             if value == 0 {
                 return Err(LmError::Invalid(format!("{key} is 0, it must be at least 1")));
