@@ -101,7 +101,7 @@ fn terms_divide_once_by_the_whole() {
     let parts = [part([1.0, 2.0], [1.0, 4.0]), part([3.0, 4.0], [2.0, 0.0])];
     assert_eq!(parts[0].values(), [1.0, 2.0]);
     let whole: f64 = parts.iter().map(LossTerms::weight).sum();
-    let sum: f64 = parts.into_iter().map(|p| p.into_scaled(whole).unwrap().array()).sum();
+    let sum: f64 = parts.into_iter().map(|p| p.into_scaled(&[whole]).unwrap().array()).sum();
     assert!((sum - 10.0 / 7.0).abs() < 1e-15);
 }
 
@@ -110,8 +110,8 @@ fn without_weight_there_is_no_mean() {
     let dev = Cpu::default();
     let terms = || LossTerms::new(dev.tensor([0.0_f64]), vec![0.0], Diagnostics::default()).unwrap();
     assert!(matches!(terms().mean(), Err(CoreError::NoWeight { weight: 0.0 })));
-    assert!(terms().into_scaled(f64::NAN).is_err());
-    assert!(terms().into_scaled(f64::INFINITY).is_err());
-    assert!(terms().into_scaled(-1.0).is_err());
+    assert!(terms().into_scaled(&[f64::NAN]).is_err());
+    assert!(terms().into_scaled(&[f64::INFINITY]).is_err());
+    assert!(terms().into_scaled(&[-1.0]).is_err());
     assert_eq!(terms().sum().unwrap().array(), 0.0);
 }
