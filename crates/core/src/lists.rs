@@ -63,6 +63,12 @@ impl<P: Dim, K: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> ListLogps<P, K, E, D
         self.cells.attach(values, slopes)
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { cells: self.cells.fork(), lengths: self.lengths.clone() }
+    }
+
     /// A copy of the values outside any tape.
     ///
     /// # Errors

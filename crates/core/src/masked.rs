@@ -53,6 +53,11 @@ impl<B: Dim, L: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Masked<B, L, E, D, T
         values.into_iter().zip(&self.mask).map(|(v, &m)| if m { v } else { 0.0 }).collect()
     }
 
+    /// The same cells with an empty tape.
+    pub(crate) fn fork(&self) -> Self {
+        Self { cells: self.cells.with_empty_tape(), mask: self.mask.clone() }
+    }
+
     /// A copy outside any tape.
     pub(crate) fn detach(&self) -> Result<Masked<B, L, E, D>, CoreError> {
         Ok(Masked { cells: numerics::detach(&self.cells)?, mask: self.mask.clone() })

@@ -41,6 +41,12 @@ impl<P: Dim, L: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> PairTokens<P, L, E, 
         self.chosen.size().0
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { chosen: self.chosen.fork(), rejected: self.rejected.fork() }
+    }
+
     /// A copy of the values outside any tape.
     ///
     /// # Errors

@@ -41,6 +41,12 @@ impl<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> PairScores<P, E, D, T> {
         Ok(Self { chosen, rejected })
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { chosen: self.chosen.with_empty_tape(), rejected: self.rejected.with_empty_tape() }
+    }
+
     /// Number of pairs.
     pub fn rows(&self) -> usize {
         self.chosen.shape().0.size()
@@ -75,6 +81,12 @@ impl<P: Dim, K: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> ScoreTable<P, K, E, 
     /// Scores row by row as f64, 0 in cells that do not count.
     pub fn values(&self) -> Vec<f64> {
         self.cells.values()
+    }
+
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { cells: self.cells.fork() }
     }
 
     /// A figure per row with the given gradient in its cells: `values` `[P]`, `slopes` `[P, K]` row by row.

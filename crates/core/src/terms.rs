@@ -94,6 +94,25 @@ impl<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> LossTerms<P, E, D, T> {
         Ok(Self { losses: scale(self.losses)?, extra, ..self })
     }
 
+    /// The losses of each row, in all parts, times the row's factor; weights and diagnostics stay.
+    ///
+    /// # Errors
+    /// [`CoreError::SizeMismatch`] unless there is one factor per row; [`CoreError::Device`].
+    pub fn times_rows(self, factors: &[f64]) -> Result<Self, CoreError> {
+        let scale = |losses: Tensor<(P,), E, D, T>| {
+            let factors: Tensor<(P,), E, D> = numerics::from_f64(losses.device(), factors, *losses.shape())?;
+            losses.try_mul(factors).map_err(CoreError::device)
+        };
+        let extra = self.extra.into_iter().map(|(l, w)| Ok((scale(l)?, w))).collect::<Result<_, CoreError>>()?;
+        Ok(Self { losses: scale(self.losses)?, extra, ..self })
+    }
+
+    /// Losses per row of each part, as f64.
+    pub fn part_values(&self) -> Vec<Vec<f64>> {
+        let extra = self.extra.iter().map(|(losses, _)| numerics::to_f64(losses));
+        std::iter::once(self.values()).chain(extra).collect()
+    }
+
     /// The sum of the weights of each part.
     pub fn denominators(&self) -> Vec<f64> {
         let extra = self.extra.iter().map(|(_, weights)| weights.iter().sum());

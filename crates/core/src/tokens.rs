@@ -80,6 +80,13 @@ impl<B: Dim, L: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> TokenLogps<B, L, E, 
         self.cells.values()
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let (completion, prompt, counts) = (self.completion.clone(), self.prompt.clone(), self.counts.clone());
+        Self { cells: self.cells.fork(), completion, prompt, counts }
+    }
+
     /// A copy of the values outside any tape.
     ///
     /// # Errors

@@ -40,6 +40,12 @@ impl<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> TripleLogps<P, E, D, T> {
         self.pair.rows()
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { pair: self.pair.fork(), third: self.third.fork() }
+    }
+
     /// A copy of the values outside any tape.
     ///
     /// # Errors
