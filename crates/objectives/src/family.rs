@@ -238,6 +238,16 @@ impl Objective {
         Ok(self.pair_loss(policy, reference)?.denominators())
     }
 
+    /// What the weights of a step of single completions add up to; as [`pair_denominators`](Self::pair_denominators).
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn sequence_denominators(&self, lengths: &[usize]) -> Result<Vec<f64>, ObjectiveError> {
+        let values: Vec<f64> = lengths.iter().map(|&n| -(n as f64)).collect();
+        let logps = tropism_core::numerics::from_f64::<(usize,), f64, Cpu>(&Cpu::default(), &values, (lengths.len(),))?;
+        Ok(self.sequence_loss(SequenceLogps::new(logps, lengths)?)?.denominators())
+    }
+
     /// The constants that this method reads, out of those of a combination.
     pub(crate) fn keep(&self, columns: &Columns) -> Result<Columns, ObjectiveError> {
         let mut kept = Columns::default();

@@ -36,6 +36,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Shapes that do not belong together do not compile: a reference of other rows, or tokens where sums are read.
+//!
+//! ```compile_fail
+//! use dfdx::prelude::*;
+//! use tropism_core::PairLogps;
+//! use tropism_objectives::{Dpo, dpo};
+//!
+//! let dev = Cpu::default();
+//! let policy = PairLogps::new(dev.tensor([-1.0_f64, -2.0]), dev.tensor([-1.0, -2.0]), &[1; 2], &[1; 2]).unwrap();
+//! let reference = PairLogps::new(dev.tensor([-1.0_f64]), dev.tensor([-1.0]), &[1], &[1]).unwrap();
+//! dpo(policy, reference, &Dpo::default());
+//! ```
+//!
+//! ```compile_fail
+//! use dfdx::prelude::*;
+//! use tropism_core::TokenLogps;
+//! use tropism_objectives::{Sft, sft};
+//!
+//! let tokens = TokenLogps::new(Cpu::default().tensor([[-1.0_f64, -2.0]]), &[true; 2]).unwrap();
+//! sft(tokens, &Sft::default());
+//! ```
+//!
 //! ## Diagnostics
 //!
 //! One value per row, in nats, with the names known from TRL. Pairwise methods report `rewards/chosen`,

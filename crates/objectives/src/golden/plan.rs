@@ -12,6 +12,8 @@ pub(super) struct Plan {
     pub(super) objective: Objective,
     /// Which inputs the entry has.
     pub(super) inputs: InputSet,
+    /// Whether the trainer behind the figures logs rewards against a reference that the loss does not read.
+    pub(super) other_rewards: bool,
 }
 
 /// The kinds of input sets in the file.
@@ -33,7 +35,7 @@ impl Plan {
             "dpo_legacy" => (legacy_family(&mut params)?, InputSet::Pairs),
             "cpo" => (cpo_family(&mut params)?, InputSet::Pairs),
             "orpo" => (Orpo::default().with_lambda(params.number("beta")?).into(), InputSet::Pairs),
-            "tpo" => (tpo_family(&mut params)?, InputSet::Triples),
+            "tpo" => tpo_family(&mut params)?,
             "kto" => (kto_family(&mut params)?, InputSet::Unpaired),
             "bco" => (bco_family(&mut params)?, InputSet::Unpaired),
             "reward" => (reward_family(&mut params)?, InputSet::Rewards),
@@ -43,7 +45,8 @@ impl Plan {
             _ => return None,
         };
         let whole = params.all_read() && objective.check().is_ok();
-        whole.then_some(Self { objective, inputs })
+        let other_rewards = entry.family == "dpo_legacy" && !objective.needs_reference();
+        whole.then_some(Self { objective, inputs, other_rewards })
     }
 }
 
@@ -179,20 +182,28 @@ fn simpo_types(params: &mut Params, beta: f64, alpha: f64) -> Option<Objective> 
 }
 
 /// Losses of the TPO trainer.
-fn tpo_family(params: &mut Params) -> Option<Objective> {
+fn tpo_family(params: &mut Params) -> Option<(Objective, InputSet)> {
     let (beta, reference) = (params.number("beta")?, Reference::Uniform);
     let base: Objective = match params.names("loss_type")?.as_slice() {
-        ["sigmoid"] => Dpo::default().with_beta(beta).with_reference(reference).into(),
+        ["sigmoid"] => {
+            let epsilon = params.number("label_smoothing")?;
+            Cdpo::default().with_beta(beta).with_label_smoothing(epsilon).with_reference(reference).into()
+        }
         ["hinge"] => Hinge::default().with_beta(beta).with_reference(reference).into(),
         ["ipo"] => Ipo::default().with_beta(beta).with_reference(reference).into(),
         ["tpo-l"] => {
-            let ratio = params.number("tpo_l_gamma")? / beta;
-            Simpo::default().with_beta(beta).with_gamma_beta_ratio(ratio).into()
+            let (ratio, epsilon) = (params.number("tpo_l_gamma")? / beta, params.number("label_smoothing")?);
+            Simpo { beta, gamma_beta_ratio: ratio, label_smoothing: epsilon }.into()
         }
         _ => return None,
     };
     params.neutral("tpo_l_gamma", Value::from(0.5));
-    Some(Tpo { nll_weight: params.number("tpo_alpha")?, base: Box::new(base) }.into())
+    let nll_weight = params.number("tpo_alpha")?;
+    if nll_weight == 0.0 {
+        // The file gives such entries pairs, without the gold branch.
+        return Some((base, InputSet::Pairs));
+    }
+    Some((Tpo { nll_weight, base: Box::new(base) }.into(), InputSet::Triples))
 }
 
 /// Losses of the KTO trainer.

@@ -45,10 +45,10 @@ on_pairs!(LnDpo, ln_dpo, |_c| true);
 /// use tropism_objectives::{LnDpo, ln_dpo};
 ///
 /// let dev = Cpu::default();
-/// let policy = PairLogps::new(dev.tensor([-10.0_f64]), dev.tensor([-12.0]), &[5], &[8])?;
-/// let reference = PairLogps::new(dev.tensor([-11.0_f64]), dev.tensor([-11.5]), &[5], &[8])?;
+/// let policy = PairLogps::new(dev.tensor([-4.2_f64]), dev.tensor([-2.3]), &[4], &[2])?;
+/// let reference = PairLogps::new(dev.tensor([-4.6_f64]), dev.tensor([-2.0]), &[4], &[2])?;
 /// let terms = ln_dpo(policy, reference, &LnDpo::default())?;
-/// assert!((terms.values()[0] - 0.37593967).abs() < 1e-8);
+/// assert!((terms.values()[0] - 0.47407698).abs() < 1e-8);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn ln_dpo<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(

@@ -81,6 +81,9 @@ where
         ("weights_rejected", column(terms, "weights/rejected")),
         ("per_example_loss", terms.values()),
     ]);
+    if plan.other_rewards {
+        figures.retain(|name, _| !["rewards_chosen", "rewards_rejected", "margins", "accuracies"].contains(&name.as_str()));
+    }
     let nll = match &plan.objective {
         Objective::Simpo(_) | Objective::Alphapo(_) => vec![0.0],
         // The file has the term without its weight.
