@@ -34,7 +34,7 @@ impl Divergence {
             Self::ReverseKl => (h, 1.0),
             Self::ForwardKl => (-(-h).exp_m1(), (-h).exp()),
             Self::Js => (std::f64::consts::LN_2 + log_sigmoid_scalar(h), sigmoid_scalar(-h)),
-            Self::Alpha(alpha) if alpha == 1.0 => (h, 1.0),
+            Self::Alpha(1.0) => (h, 1.0),
             Self::Alpha(alpha) => {
                 let exponent = (alpha - 1.0) * h;
                 let slope = if exponent <= 80.0 { exponent.exp() } else { 0.0 };
