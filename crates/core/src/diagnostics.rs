@@ -66,6 +66,19 @@ impl Diagnostics {
         self.columns.iter().map(|(name, _)| *name).collect()
     }
 
+    /// Adds the columns of `other` whose names are not taken; both describe the same rows.
+    ///
+    /// # Errors
+    /// [`CoreError::SizeMismatch`] when `other` has another number of rows.
+    pub fn join(&mut self, other: Self) -> Result<(), CoreError> {
+        for (name, values) in other.columns {
+            if self.get(name).is_none() {
+                self.push(name, values)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Appends the rows of `other`, which must carry the same names in the same order; an empty receiver takes all.
     ///
     /// # Errors

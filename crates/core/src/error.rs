@@ -34,6 +34,22 @@ pub enum CoreError {
         /// The value.
         value: f64,
     },
+    /// A cell is in two masks that exclude each other.
+    #[error("cell {column} of row {row} is both prompt and completion; a token is one of them")]
+    Overlap {
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0.
+        column: usize,
+    },
+    /// A loss with several denominators was summed without saying how they relate.
+    #[error("the loss has {parts} parts with denominators of their own and was given {found}; give one for each part")]
+    Denominators {
+        /// Parts of the loss.
+        parts: usize,
+        /// Denominators given.
+        found: usize,
+    },
     /// A weight is negative.
     #[error("weight of row {row} is {value}; weights must not be negative")]
     NegativeWeight {

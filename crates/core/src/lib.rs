@@ -4,7 +4,10 @@
 //! what comes out:
 //!
 //! * [`TokenLogps`]: token log-probabilities `[B, L]` with the mask of the values that count;
-//! * [`SequenceLogps`] and [`PairLogps`]: their sums per sequence or per pair, with lengths;
+//! * [`SequenceLogps`], [`PairLogps`], [`TripleLogps`], [`ListLogps`]: their sums for one, two, three or `K` completions
+//!   of a prompt, with lengths; [`PairTokens`]: pairs by token;
+//! * [`PairScores`] and [`ScoreTable`]: predictions of reward models;
+//! * [`Columns`]: constants of a batch, such as score gaps;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
 //! * [`numerics`]: the few functions that need care in floating point.
 //!
@@ -28,17 +31,28 @@
 //! # Ok::<(), tropism_core::CoreError>(())
 //! ```
 
+mod columns;
 mod diagnostics;
 mod error;
+mod lists;
+mod masked;
 pub mod numerics;
+mod pair_tokens;
 mod pairs;
+mod scores;
 mod sequences;
 mod terms;
 mod tokens;
+mod triples;
 
+pub use columns::Columns;
 pub use diagnostics::Diagnostics;
 pub use error::CoreError;
+pub use lists::ListLogps;
+pub use pair_tokens::PairTokens;
 pub use pairs::PairLogps;
+pub use scores::{PairScores, ScoreTable};
 pub use sequences::SequenceLogps;
 pub use terms::LossTerms;
 pub use tokens::TokenLogps;
+pub use triples::TripleLogps;

@@ -70,6 +70,50 @@ pub fn pointwise<S: Shape, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     offset.try_add(values).map_err(CoreError::device)
 }
 
+/// A vector of the given values with a given gradient: `slopes` of each of the `inputs`, elementwise.
+///
+/// With it a loss is written down once, in f64 on the host, as value and slopes, and rounded once to the dtype.
+///
+/// # Errors
+/// [`CoreError::SizeMismatch`] unless all have one entry per row; [`CoreError::Empty`] without inputs;
+/// [`CoreError::Device`].
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use tropism_core::numerics::attach;
+///
+/// let dev = Cpu::default();
+/// let (x, y) = (dev.tensor([2.0_f64]), dev.tensor([3.0]));
+/// let product = attach(&[6.0], [(x.leaky_trace(), vec![3.0]), (y.retaped(), vec![2.0])])?;
+/// assert_eq!(product.array(), [6.0]);
+/// assert_eq!(product.sum().backward().get(&y).array(), [2.0]);
+/// # Ok::<(), tropism_core::CoreError>(())
+/// ```
+pub fn attach<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>, const N: usize>(
+    values: &[f64],
+    inputs: [(Tensor<(P,), E, D, T>, Vec<f64>); N],
+) -> Result<Tensor<(P,), E, D, T>, CoreError> {
+    let mut sum: Option<Tensor<(P,), E, D, T>> = None;
+    for (x, slopes) in inputs {
+        let (device, shape) = (x.device().clone(), *x.shape());
+        let slopes: Tensor<(P,), E, D> = from_f64(&device, &slopes, shape)?;
+        // x - x is exactly 0, so the values are untouched while the tape sees the slopes.
+        let origin = detach(&x)?;
+        let offset = x.try_sub(origin).and_then(|d| d.try_mul(slopes)).map_err(CoreError::device)?;
+        sum = Some(match sum {
+            None => {
+                let values: Tensor<(P,), E, D> = from_f64(&device, values, shape)?;
+                offset.try_add(values).map_err(CoreError::device)?
+            }
+            Some(sum) => {
+                CoreError::check_size("inputs", sum.shape().0.size(), offset.shape().0.size())?;
+                sum.try_add(offset).map_err(CoreError::device)?
+            }
+        });
+    }
+    sum.ok_or(CoreError::Empty { what: "inputs" })
+}
+
 /// `log σ(x) = −log(1 + e^{−x})` of each element, with gradient `σ(−x)`.
 ///
 /// Right to the last digits of the dtype for any finite `x`: about `x` for very negative, `−e^{−x}` for very

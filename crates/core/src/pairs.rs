@@ -85,6 +85,17 @@ impl<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> PairLogps<P, E, D, T> {
         Self::from_sequences(chosen.sum()?, rejected.sum()?)
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            chosen: self.chosen.with_empty_tape(),
+            rejected: self.rejected.with_empty_tape(),
+            chosen_lengths: self.chosen_lengths.clone(),
+            rejected_lengths: self.rejected_lengths.clone(),
+        }
+    }
+
     /// A copy of the values outside any tape, for instance a reference that equals the policy.
     ///
     /// # Errors

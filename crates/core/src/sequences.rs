@@ -28,6 +28,20 @@ impl<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> SequenceLogps<P, E, D, T> {
         Ok(Self { logps, lengths })
     }
 
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self { logps: self.logps.with_empty_tape(), lengths: self.lengths.clone() }
+    }
+
+    /// A copy of the values outside any tape.
+    ///
+    /// # Errors
+    /// [`CoreError::Device`].
+    pub fn detach(&self) -> Result<SequenceLogps<P, E, D>, CoreError> {
+        Ok(SequenceLogps { logps: numerics::detach(&self.logps)?, lengths: self.lengths.clone() })
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.logps.shape().0.size()

@@ -2,12 +2,14 @@
 
 use dfdx::prelude::*;
 
-use crate::{CoreError, SequenceLogps, numerics};
+use crate::masked::Masked;
+use crate::{CoreError, SequenceLogps};
 
 /// Token log-probabilities `[B, L]` in nats with the mask of the values that count.
 ///
 /// The mask is true on completion tokens and false on prompt and padding. Whatever stands in a masked cell, NaN and
-/// −∞ included, reaches neither the sums nor the gradient.
+/// −∞ included, reaches neither the sums nor the gradient. The few losses that also score the prompt find it through
+/// [`with_prompt`](Self::with_prompt).
 ///
 /// ```
 /// use dfdx::prelude::*;
@@ -21,8 +23,10 @@ use crate::{CoreError, SequenceLogps, numerics};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TokenLogps<B: Dim, L: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
-    logps: Tensor<(B, L), E, D, T>,
-    mask: Tensor<(B, L), bool, D>,
+    /// Completion and prompt together.
+    cells: Masked<B, L, E, D, T>,
+    completion: Vec<bool>,
+    prompt: Option<Vec<bool>>,
     counts: Vec<usize>,
 }
 
@@ -33,18 +37,27 @@ impl<B: Dim, L: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> TokenLogps<B, L, E, 
     /// [`CoreError::Empty`] without rows or columns, [`CoreError::SizeMismatch`] unless the mask has `B · L` entries,
     /// [`CoreError::NotFinite`] for a selected cell that is NaN or infinite.
     pub fn new(logps: Tensor<(B, L), E, D, T>, mask: &[bool]) -> Result<Self, CoreError> {
-        let (rows, columns) = *logps.shape();
-        if rows.size() * columns.size() == 0 {
-            return Err(CoreError::Empty { what: "token logps" });
+        let cells = Masked::new("token logps", logps, mask)?;
+        let counts = cells.counts();
+        Ok(Self { cells, completion: mask.to_vec(), prompt: None, counts })
+    }
+
+    /// Names the cells that hold prompt tokens; padding is in neither mask.
+    ///
+    /// # Errors
+    /// [`CoreError::SizeMismatch`] unless the mask has `B · L` entries, [`CoreError::NotFinite`] for a prompt token that
+    /// is NaN or infinite, [`CoreError::Overlap`] when a cell is in both masks.
+    pub fn with_prompt(mut self, prompt: &[bool]) -> Result<Self, CoreError> {
+        self.cells.widen("prompt logps", prompt)?;
+        match self.completion.iter().zip(prompt).position(|(&c, &p)| c && p) {
+            Some(at) => Err(CoreError::Overlap { row: at / self.size().1, column: at % self.size().1 }),
+            None => Ok(Self { prompt: Some(prompt.to_vec()), ..self }),
         }
-        CoreError::check_size("mask", rows.size() * columns.size(), mask.len())?;
-        check_selected(&numerics::to_f64(&logps), mask, columns.size())?;
-        let counts = mask.chunks(columns.size()).map(|row| row.iter().filter(|&&m| m).count()).collect();
-        // Devices build tensors from floats for certain; a comparison turns them into booleans.
-        let ones: Vec<f64> = mask.iter().map(|&m| f64::from(u8::from(m))).collect();
-        let ones: Tensor<(B, L), E, D> = numerics::from_f64(logps.device(), &ones, (rows, columns))?;
-        let mask = ones.try_gt(numerics::scalar::<E>(0.5)?).map_err(CoreError::device)?;
-        Ok(Self { logps, mask, counts })
+    }
+
+    /// Rows and columns.
+    pub fn size(&self) -> (usize, usize) {
+        self.cells.size()
     }
 
     /// Counted tokens of each row.
@@ -52,20 +65,71 @@ impl<B: Dim, L: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> TokenLogps<B, L, E, 
         &self.counts
     }
 
-    /// Sums over the mask, with the tape, and counted tokens as lengths; see [`masked_sum`](numerics::masked_sum). A row
-    /// without counted tokens sums to 0.
+    /// Which cells hold completion tokens, row by row.
+    pub fn mask(&self) -> &[bool] {
+        &self.completion
+    }
+
+    /// Which cells hold prompt tokens, row by row, if it was said.
+    pub fn prompt_mask(&self) -> Option<&[bool]> {
+        self.prompt.as_deref()
+    }
+
+    /// Log-probabilities row by row as f64, 0 in cells of neither mask.
+    pub fn values(&self) -> Vec<f64> {
+        self.cells.values()
+    }
+
+    /// A second use of the same values: same identity, with an empty tape of its own.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let (completion, prompt, counts) = (self.completion.clone(), self.prompt.clone(), self.counts.clone());
+        Self { cells: self.cells.fork(), completion, prompt, counts }
+    }
+
+    /// A copy of the values outside any tape.
+    ///
+    /// # Errors
+    /// [`CoreError::Device`].
+    pub fn detach(&self) -> Result<TokenLogps<B, L, E, D>, CoreError> {
+        let (completion, prompt, counts) = (self.completion.clone(), self.prompt.clone(), self.counts.clone());
+        Ok(TokenLogps { cells: self.cells.detach()?, completion, prompt, counts })
+    }
+
+    /// A figure per row with the given gradient in the row's tokens: `values` `[B]`, `slopes` `[B, L]` row by row, of which
+    /// those outside completion and prompt are ignored.
+    ///
+    /// # Errors
+    /// [`CoreError::SizeMismatch`]; [`CoreError::Device`].
+    pub fn attach(self, values: &[f64], slopes: &[f64]) -> Result<Tensor<(B,), E, D, T>, CoreError> {
+        self.cells.attach(values, slopes)
+    }
+
+    /// `Σ weights · logps` over the completion tokens of each row, with the row's tokens as lengths.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach); [`CoreError::NotFinite`] when a sum overflows.
+    pub fn weighted_sum(self, weights: &[f64]) -> Result<SequenceLogps<B, E, D, T>, CoreError> {
+        let columns = self.size().1;
+        CoreError::check_size("token weights", self.completion.len(), weights.len())?;
+        let kept = weights.iter().zip(&self.completion).map(|(&w, &m)| if m { w } else { 0.0 });
+        let slopes: Vec<f64> = kept.collect();
+        let each: Vec<f64> = self.values().iter().zip(&slopes).map(|(v, w)| v * w).collect();
+        let sums: Vec<f64> = each.chunks(columns).map(|row| row.iter().sum()).collect();
+        let counts = self.counts.clone();
+        SequenceLogps::new(self.attach(&sums, &slopes)?, &counts)
+    }
+
+    /// Sums over the mask, with the tape, and counted tokens as lengths; see
+    /// [`masked_sum`](crate::numerics::masked_sum). A row without counted tokens sums to 0.
     ///
     /// # Errors
     /// [`CoreError::NotFinite`] when a sum overflows; [`CoreError::Device`].
     pub fn sum(self) -> Result<SequenceLogps<B, E, D, T>, CoreError> {
-        SequenceLogps::new(numerics::masked_sum(self.logps, &self.mask)?, &self.counts)
-    }
-}
-
-/// Fails on the first selected cell that is not finite.
-fn check_selected(values: &[f64], mask: &[bool], columns: usize) -> Result<(), CoreError> {
-    match values.iter().zip(mask).position(|(v, &m)| m && !v.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(CoreError::NotFinite { what: "token logps", row: at / columns, value: values[at] }),
+        if self.prompt.is_some() {
+            let ones = vec![1.0; self.completion.len()];
+            return self.weighted_sum(&ones);
+        }
+        SequenceLogps::new(self.cells.sum()?, &self.counts)
     }
 }

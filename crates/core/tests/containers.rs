@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use dfdx::prelude::*;
-use tropism_core::{CoreError, Diagnostics, LossTerms, PairLogps, SequenceLogps, TokenLogps};
+use tropism_core::*;
 
 #[test]
 fn pairs_check_sizes_and_values() {
@@ -101,7 +101,7 @@ fn terms_divide_once_by_the_whole() {
     let parts = [part([1.0, 2.0], [1.0, 4.0]), part([3.0, 4.0], [2.0, 0.0])];
     assert_eq!(parts[0].values(), [1.0, 2.0]);
     let whole: f64 = parts.iter().map(LossTerms::weight).sum();
-    let sum: f64 = parts.into_iter().map(|p| p.into_scaled(whole).unwrap().array()).sum();
+    let sum: f64 = parts.into_iter().map(|p| p.into_scaled(&[whole]).unwrap().array()).sum();
     assert!((sum - 10.0 / 7.0).abs() < 1e-15);
 }
 
@@ -110,8 +110,75 @@ fn without_weight_there_is_no_mean() {
     let dev = Cpu::default();
     let terms = || LossTerms::new(dev.tensor([0.0_f64]), vec![0.0], Diagnostics::default()).unwrap();
     assert!(matches!(terms().mean(), Err(CoreError::NoWeight { weight: 0.0 })));
-    assert!(terms().into_scaled(f64::NAN).is_err());
-    assert!(terms().into_scaled(f64::INFINITY).is_err());
-    assert!(terms().into_scaled(-1.0).is_err());
+    assert!(terms().into_scaled(&[f64::NAN]).is_err());
+    assert!(terms().into_scaled(&[f64::INFINITY]).is_err());
+    assert!(terms().into_scaled(&[-1.0]).is_err());
     assert_eq!(terms().sum().unwrap().array(), 0.0);
+}
+
+#[test]
+fn prompts_are_apart_from_completions() {
+    let dev = Cpu::default();
+    let tokens = || TokenLogps::new(dev.tensor([[-1.0_f64, -2.0, f64::NAN]]), &[false, true, false]).unwrap();
+    let both = tokens().with_prompt(&[true, false, false]).unwrap();
+    assert_eq!((both.counts(), both.values()), ([1].as_slice(), vec![-1.0, -2.0, 0.0]));
+    assert_eq!(both.prompt_mask(), Some([true, false, false].as_slice()));
+    assert_eq!(both.sum().unwrap().logps.array(), [-2.0]);
+    assert!(matches!(tokens().with_prompt(&[true, true, false]), Err(CoreError::Overlap { row: 0, column: 1 })));
+    assert!(matches!(tokens().with_prompt(&[false, false, true]), Err(CoreError::NotFinite { what: "prompt logps", .. })));
+    assert!(matches!(tokens().with_prompt(&[true]), Err(CoreError::SizeMismatch { expected: 3, found: 1, .. })));
+}
+
+#[test]
+fn weighted_sums_ignore_what_is_masked() {
+    let dev = Cpu::default();
+    let logps = dev.tensor([[-1.0_f64, -2.0, f64::NAN]]);
+    let tokens = TokenLogps::new(logps.leaky_trace(), &[true, true, false]).unwrap();
+    let rows = tokens.weighted_sum(&[1.0, 0.5, f64::INFINITY]).unwrap();
+    assert_eq!((rows.logps.array(), rows.lengths.array()), ([-2.0], [2.0]));
+    assert_eq!(rows.logps.sum().backward().get(&logps).array(), [[1.0, 0.5, 0.0]]);
+}
+
+#[test]
+fn joined_rows_must_be_as_many() {
+    let dev = Cpu::default();
+    let tokens =
+        |n: usize| TokenLogps::new(dev.tensor_from_vec(vec![-1.0_f64; n * 2], (n, 2usize)), &vec![true; n * 2]).unwrap();
+    assert!(matches!(PairTokens::new(tokens(2), tokens(3)), Err(CoreError::SizeMismatch { expected: 2, found: 3, .. })));
+    let sums = |n: usize| tokens(n).sum().unwrap();
+    let pair = PairLogps::from_sequences(sums(2), sums(2)).unwrap();
+    assert!(matches!(TripleLogps::new(pair, sums(1)), Err(CoreError::SizeMismatch { expected: 2, found: 1, .. })));
+    let list = |lengths: &[usize]| ListLogps::new(dev.tensor([[-1.0_f64, f64::NAN]]), &[true, false], lengths).map(|_| ());
+    assert_eq!(list(&[3, 0]), Ok(()));
+    assert!(matches!(list(&[3]), Err(CoreError::SizeMismatch { what: "list lengths", .. })));
+    let scores = PairScores::new(dev.tensor([1.0_f64]), dev.tensor([f64::NAN]));
+    assert!(matches!(scores, Err(CoreError::NotFinite { what: "rejected scores", row: 0, .. })));
+    let table = ScoreTable::new(dev.tensor([[1.0_f64, f64::NAN]]), &[true, true]);
+    assert!(matches!(table, Err(CoreError::NotFinite { what: "scores", row: 0, .. })));
+}
+
+#[test]
+fn parts_have_denominators_of_their_own() {
+    let dev = Cpu::default();
+    let part = |losses: [f64; 2], weights: [f64; 2]| {
+        LossTerms::new(dev.tensor(losses), weights.to_vec(), Diagnostics::default()).unwrap()
+    };
+    let both = || part([1.0, 3.0], [1.0, 1.0]).with(part([4.0, 6.0], [2.0, 3.0])).unwrap();
+    assert_eq!(both().part_values(), [[1.0, 3.0], [4.0, 6.0]]);
+    assert!(matches!(both().sum(), Err(CoreError::Denominators { parts: 2, found: 0 })));
+    assert!(matches!(both().into_scaled(&[2.0]), Err(CoreError::Denominators { parts: 2, found: 1 })));
+    assert_eq!(both().into_scaled(&[4.0, 10.0]).unwrap().array(), 2.0);
+    assert_eq!(both().sum_over(&[4.0, 10.0]).unwrap().array(), 8.0);
+    assert_eq!(both().times(0.5).unwrap().mean().unwrap().array(), 2.0);
+    assert_eq!(both().times_rows(&[1.0, 0.0]).unwrap().mean().unwrap().array(), 0.5 + 0.8);
+    // A part that nothing counts for is left out, the first one must count.
+    let empty = part([1.0, 3.0], [1.0, 1.0]).with(part([0.0, 0.0], [0.0, 0.0])).unwrap();
+    assert_eq!(empty.mean().unwrap().array(), 2.0);
+    assert!(matches!(part([0.0; 2], [0.0; 2]).with(both()).unwrap().mean(), Err(CoreError::NoWeight { .. })));
+    let one = LossTerms::new(dev.tensor([1.0_f64]), vec![1.0], Diagnostics::default()).unwrap();
+    let two =
+        LossTerms::new(dev.tensor_from_vec(vec![1.0_f64; 2], (2usize,)), vec![1.0; 2], Diagnostics::default()).unwrap();
+    let loose = LossTerms::new(dev.tensor_from_vec(vec![1.0_f64], (1usize,)), vec![1.0], Diagnostics::default()).unwrap();
+    assert!(matches!(two.with(loose), Err(CoreError::SizeMismatch { expected: 2, found: 1, .. })));
+    assert_eq!(one.denominators(), [1.0]);
 }

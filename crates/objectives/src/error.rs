@@ -3,6 +3,8 @@
 use thiserror::Error;
 use tropism_core::CoreError;
 
+use crate::InputKind;
+
 /// What can go wrong in a loss: a bad option, or inputs that do not belong together.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
@@ -31,15 +33,59 @@ pub enum ObjectiveError {
         /// The method.
         method: &'static str,
     },
-    /// The method works on single completions.
-    #[error("{method} is no pairwise loss; give it single completions")]
-    NotPairwise {
+    /// An option that is no number has a value that the method cannot use.
+    #[error("{method}: `{key}` {problem}")]
+    Option {
         /// The method.
         method: &'static str,
+        /// The option.
+        key: &'static str,
+        /// What is wrong with it and what to do.
+        problem: String,
     },
-    /// The method works on pairs.
-    #[error("{method} is a pairwise loss; give it chosen and rejected completions")]
-    Pairwise {
+    /// The method reads another kind of input.
+    #[error("{method} reads {needs} and was given {found}")]
+    WrongInput {
+        /// The method.
+        method: &'static str,
+        /// What it reads.
+        needs: InputKind,
+        /// What it was given.
+        found: InputKind,
+    },
+    /// The method reads a constant that was not given.
+    #[error("{method} reads the column `{column}`, which the batch does not have; add it to the rows")]
+    MissingColumn {
+        /// The method.
+        method: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// The method does not read a constant that was given.
+    #[error("{method} does not read the column `{column}`; leave it out")]
+    UnusedColumn {
+        /// The method.
+        method: &'static str,
+        /// The column.
+        column: &'static str,
+    },
+    /// A constant has a value that the method cannot use.
+    #[error("{method}: entry {entry} of the column `{column}` is {value}; it must be {requirement}")]
+    Column {
+        /// The method.
+        method: &'static str,
+        /// The column.
+        column: &'static str,
+        /// Entry, counted from 0, row by row.
+        entry: usize,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        requirement: &'static str,
+    },
+    /// The method also scores prompts, and the batch does not say where they are.
+    #[error("{method} scores the prompt as well; say where it is with `TokenLogps::with_prompt`")]
+    MissingPrompt {
         /// The method.
         method: &'static str,
     },
@@ -71,11 +117,5 @@ impl ObjectiveError {
         requirement: &'static str,
     ) -> Result<(), Self> {
         if ok { Ok(()) } else { Err(Self::Config { method, key, value, requirement }) }
-    }
-
-    /// Fails unless the option is positive and finite.
-    pub(crate) fn check_positive(method: &'static str, key: &'static str, value: f64) -> Result<(), Self> {
-        let ok = value > 0.0 && value.is_finite();
-        Self::check(ok, (method, key, value), "positive and finite")
     }
 }

@@ -2,122 +2,276 @@
 
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
-use tropism_core::{LossTerms, PairLogps, SequenceLogps};
+use tropism_core::{Columns, LossTerms, PairLogps, SequenceLogps};
 
-use crate::{Dpo, Ipo, ObjectiveError, Sft, Simpo, dpo, ipo, sft, simpo};
+use crate::*;
 
-/// Names of all methods, in the order of [`Objective`]'s variants.
-pub const METHODS: &[&str] = &[Sft::NAME, Dpo::NAME, Ipo::NAME, Simpo::NAME];
+/// The table of methods: `Variant(Config) = "name"`.
+macro_rules! methods {
+    ($( $(#[$meta:meta])* $variant:ident($config:ident) = $name:literal; )*) => {
+        /// Names of all methods, in the order of [`Objective`]'s variants.
+        pub const METHODS: &[&str] = &[$( $name ),*];
 
-/// One method with its options.
-///
-/// In a configuration file the name stands in `method`, and the method's options stand beside it. Options left out take
-/// their defaults; unknown ones are errors.
-///
-/// ```
-/// use tropism_objectives::{Objective, Simpo};
-///
-/// let objective: Objective = toml::from_str("method = 'simpo'\nbeta = 2.5")?;
-/// assert_eq!(objective, Objective::Simpo(Simpo::default().with_beta(2.5)));
-/// assert!(toml::from_str::<Objective>("method = 'simpo'\nbetta = 2.5").is_err());
-/// # Ok::<(), toml::de::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "method", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Objective {
-    /// Supervised fine-tuning; see [`sft()`].
-    Sft(Sft),
-    /// Direct preference optimisation; see [`dpo()`].
-    Dpo(Dpo),
-    /// Identity preference optimisation; see [`ipo()`].
-    Ipo(Ipo),
-    /// SimPO; see [`simpo()`].
-    Simpo(Simpo),
+        $( const _: () = assert!(same($name, $config::NAME), "the table's name is not the method's"); )*
+
+        /// One method with its options.
+        ///
+        /// In a configuration file the name stands in `method`, and the method's options stand beside it. Options left out
+        /// take their defaults; unknown ones are errors.
+        ///
+        /// ```
+        /// use tropism_objectives::{Objective, Simpo};
+        ///
+        /// let objective: Objective = toml::from_str("method = 'simpo'\nbeta = 2.5")?;
+        /// assert_eq!(objective, Objective::Simpo(Simpo::default().with_beta(2.5)));
+        /// assert!(toml::from_str::<Objective>("method = 'simpo'\nbetta = 2.5").is_err());
+        /// # Ok::<(), toml::de::Error>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "method")]
+        #[non_exhaustive]
+        pub enum Objective {
+            $( $(#[$meta])* #[serde(rename = $name)] $variant($config), )*
+        }
+
+        $(
+            impl From<$config> for Objective {
+                fn from(config: $config) -> Self {
+                    Self::$variant(config)
+                }
+            }
+        )*
+
+        /// Option names of a method, without `method` itself; empty for an unknown method and for one without options.
+        ///
+        /// ```
+        /// assert_eq!(tropism_objectives::keys("simpo"), ["beta", "gamma_beta_ratio", "label_smoothing"]);
+        /// ```
+        pub fn keys(method: &str) -> &'static [&'static str] {
+            match method {
+                $( $name => $config::KEYS, )*
+                _ => &[],
+            }
+        }
+
+        impl Objective {
+            /// All methods with their default options, in the order of [`METHODS`].
+            pub fn defaults() -> Vec<Self> {
+                vec![$( Self::$variant($config::default()) ),*]
+            }
+
+            /// The method's name, one of [`METHODS`].
+            pub fn name(&self) -> &'static str {
+                match self { $( Self::$variant(_) => $name, )* }
+            }
+
+            /// Checks the method's options.
+            ///
+            /// # Errors
+            /// [`ObjectiveError::Config`] or [`ObjectiveError::Option`], naming method, option and value.
+            pub fn check(&self) -> Result<(), ObjectiveError> {
+                match self { $( Self::$variant(config) => config.check(), )* }
+            }
+
+            /// The kind of input that the loss reads.
+            pub fn input(&self) -> InputKind {
+                match self { $( Self::$variant(config) => config.input(), )* }
+            }
+
+            /// Whether the loss compares the policy with a frozen reference model.
+            pub fn needs_reference(&self) -> bool {
+                match self { $( Self::$variant(config) => config.needs_reference(), )* }
+            }
+
+            /// The constants that the loss reads beside log-probabilities.
+            pub fn columns(&self) -> Vec<Column> {
+                match self { $( Self::$variant(config) => config.columns(), )* }
+            }
+
+            /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
+            pub fn couples_rows(&self) -> bool {
+                match self { $( Self::$variant(config) => config.couples_rows(), )* }
+            }
+
+            /// The loss of a batch.
+            ///
+            /// # Errors
+            /// [`ObjectiveError::WrongInput`], [`ObjectiveError::MissingReference`], [`ObjectiveError::UnusedReference`],
+            /// [`ObjectiveError::MissingColumn`], [`ObjectiveError::UnusedColumn`], [`ObjectiveError::Column`] when the
+            /// batch is not what the method reads, and those of the method.
+            pub fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+                &self,
+                batch: Batch<P, C, E, D, T>,
+            ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
+                self.check()?;
+                match self {
+                    $( Self::$variant(config) => { batch.check($name, config)?; config.loss(batch) } )*
+                }
+            }
+        }
+    };
 }
 
-/// Option names of a method, without `method` itself; empty for an unknown method and for one without options.
-///
-/// ```
-/// assert_eq!(tropism_objectives::keys("ipo"), ["beta", "normalization"]);
-/// ```
-pub fn keys(method: &str) -> &'static [&'static str] {
-    match method {
-        Dpo::NAME => &["beta"],
-        Ipo::NAME => &["beta", "normalization"],
-        Simpo::NAME => &["beta", "gamma_beta_ratio", "label_smoothing"],
-        _ => &[],
-    }
+methods! {
+    /// Supervised fine-tuning; see [`sft()`].
+    Sft(Sft) = "sft";
+    /// Direct preference optimisation; see [`dpo()`].
+    Dpo(Dpo) = "dpo";
+    /// DPO with smoothed labels; see [`cdpo()`].
+    Cdpo(Cdpo) = "cdpo";
+    /// DPO corrected for swapped labels; see [`robust()`].
+    Robust(Robust) = "robust";
+    /// Hinge loss; see [`hinge()`].
+    Hinge(Hinge) = "hinge";
+    /// Identity preference optimisation; see [`ipo()`].
+    Ipo(Ipo) = "ipo";
+    /// Efficient exact optimisation; see [`exo()`].
+    Exo(Exo) = "exo";
+    /// Noise-contrastive alignment; see [`nca_pair()`].
+    NcaPair(Nca) = "nca_pair";
+    /// Binary classifier optimisation on pairs; see [`bco_pair()`].
+    BcoPair(BcoPair) = "bco_pair";
+    /// Self-play preference optimisation; see [`sppo_hard()`].
+    SppoHard(Sppo) = "sppo_hard";
+    /// Alignment via optimal transport, paired; see [`aot()`].
+    Aot(Aot) = "aot";
+    /// Alignment via optimal transport, unpaired; see [`aot_unpaired()`].
+    AotUnpaired(AotUnpaired) = "aot_unpaired";
+    /// Anchored preference optimisation, zero; see [`apo_zero()`].
+    ApoZero(ApoZero) = "apo_zero";
+    /// Anchored preference optimisation, down; see [`apo_down()`].
+    ApoDown(ApoDown) = "apo_down";
+    /// Discovered preference optimisation; see [`discopop()`].
+    Discopop(Discopop) = "discopop";
+    /// Length-normalised DPO; see [`ln_dpo()`].
+    LnDpo(LnDpo) = "ln_dpo";
+    /// SimPO; see [`simpo()`].
+    Simpo(Simpo) = "simpo";
+    /// AlphaPO; see [`alphapo()`].
+    Alphapo(Alphapo) = "alphapo";
+    /// Contrastive preference optimisation; see [`cpo()`].
+    Cpo(Cpo) = "cpo";
+    /// Likelihood of the chosen completions; see [`chosen_nll()`].
+    ChosenNll(ChosenNll) = "chosen_nll";
+    /// Odds-ratio preference optimisation; see [`orpo()`].
+    Orpo(Orpo) = "orpo";
+    /// Length-desensitised losses; see [`ld_dpo()`].
+    LdDpo(LdDpo) = "ld_dpo";
+    /// Weighted preference optimisation; see [`wpo()`].
+    Wpo(Wpo) = "wpo";
+    /// Triple preference optimisation; see [`tpo()`].
+    Tpo(Tpo) = "tpo";
+    /// Kahneman–Tversky optimisation; see [`kto()`].
+    Kto(Kto) = "kto";
+    /// Anchored preference optimisation on single completions; see [`apo_zero_unpaired()`].
+    ApoZeroUnpaired(ApoZeroUnpaired) = "apo_zero_unpaired";
+    /// Binary classifier optimisation; see [`bco()`].
+    Bco(Bco) = "bco";
+    /// DPO on rankings; see [`plackett_luce()`].
+    PlackettLuce(PlackettLuce) = "plackett_luce";
+    /// Reward models of several aspects; see [`aspect_regression()`].
+    AspectRegression(AspectRegression) = "aspect_regression";
+    /// Reward models on pairs; see [`bradley_terry()`].
+    BradleyTerry(BradleyTerry) = "bradley_terry";
+    /// Exploratory preference optimisation; see [`xpo()`].
+    Xpo(Xpo) = "xpo";
+    /// Nash mirror descent; see [`nash_md()`].
+    NashMd(NashMd) = "nash_md";
+    /// A*-PO; see [`a2po()`].
+    A2po(A2po) = "a2po";
+    /// Weighted sum of methods; see [`Sum`].
+    Sum(Sum) = "sum";
 }
 
 impl Objective {
-    /// The method's name, one of [`METHODS`].
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Sft(_) => Sft::NAME,
-            Self::Dpo(_) => Dpo::NAME,
-            Self::Ipo(_) => Ipo::NAME,
-            Self::Simpo(_) => Simpo::NAME,
-        }
-    }
-
-    /// Whether the loss compares the policy with a frozen reference model.
-    pub fn needs_reference(&self) -> bool {
-        matches!(self, Self::Dpo(_) | Self::Ipo(_))
-    }
-
-    /// Whether the loss reads pairs ([`pair_loss`](Self::pair_loss)) or single completions
-    /// ([`sequence_loss`](Self::sequence_loss)).
+    /// Whether the loss reads pairs.
     pub fn is_pairwise(&self) -> bool {
-        !matches!(self, Self::Sft(_))
+        self.input() == InputKind::Pairs
     }
 
-    /// Checks the method's options.
+    /// The loss of pairs, for a method that reads no further constants.
     ///
     /// # Errors
-    /// [`ObjectiveError::Config`] naming method, option and value.
-    pub fn check(&self) -> Result<(), ObjectiveError> {
-        match self {
-            Self::Sft(config) => config.check(),
-            Self::Dpo(config) => config.check(),
-            Self::Ipo(config) => config.check(),
-            Self::Simpo(config) => config.check(),
-        }
-    }
-
-    /// The loss of pairs.
-    ///
-    /// # Errors
-    /// [`ObjectiveError::NotPairwise`] for a method on single completions, [`ObjectiveError::MissingReference`] and
-    /// [`ObjectiveError::UnusedReference`] when `reference` does not fit [`needs_reference`](Self::needs_reference),
-    /// and those of the method.
+    /// As [`loss`](Self::loss).
     pub fn pair_loss<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         policy: PairLogps<P, E, D, T>,
         reference: Option<PairLogps<P, E, D>>,
     ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        let method = self.name();
-        match (self, reference) {
-            (Self::Sft(_), _) => Err(ObjectiveError::NotPairwise { method }),
-            (Self::Dpo(config), Some(reference)) => dpo(policy, reference, config),
-            (Self::Ipo(config), Some(reference)) => ipo(policy, reference, config),
-            (Self::Simpo(config), None) => simpo(policy, config),
-            (Self::Simpo(_), Some(_)) => Err(ObjectiveError::UnusedReference { method }),
-            (Self::Dpo(_) | Self::Ipo(_), None) => Err(ObjectiveError::MissingReference { method }),
-        }
+        self.loss(Batch::<P, usize, E, D, T>::pairs(policy, reference))
     }
 
-    /// The loss of single completions.
+    /// The loss of single completions, for a method that reads neither reference nor constants.
     ///
     /// # Errors
-    /// [`ObjectiveError::Pairwise`] for a method on pairs, and those of the method.
+    /// As [`loss`](Self::loss).
     pub fn sequence_loss<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         policy: SequenceLogps<P, E, D, T>,
     ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        match self {
-            Self::Sft(config) => sft(policy, config),
-            Self::Dpo(_) | Self::Ipo(_) | Self::Simpo(_) => Err(ObjectiveError::Pairwise { method: self.name() }),
-        }
+        self.loss(Batch::<P, usize, E, D, T>::completions(policy, None))
     }
+
+    /// What the weights of a step of pairs add up to, one figure per part of the loss, known from the lengths alone.
+    ///
+    /// A trainer that splits a step hands them to [`LossTerms::sum_over`].
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    ///
+    /// ```
+    /// use tropism_objectives::{Cpo, Objective};
+    ///
+    /// let cpo = Objective::from(Cpo::default());
+    /// assert_eq!(cpo.pair_denominators(&[3, 5], &[4, 4])?, [2.0, 8.0]);
+    /// # Ok::<(), tropism_objectives::ObjectiveError>(())
+    /// ```
+    pub fn pair_denominators(&self, chosen: &[usize], rejected: &[usize]) -> Result<Vec<f64>, ObjectiveError> {
+        // Weights do not depend on log-probabilities, so any will do.
+        let dev = Cpu::default();
+        let logps = |lengths: &[usize]| {
+            let values: Vec<f64> = lengths.iter().map(|&n| -(n as f64)).collect();
+            tropism_core::numerics::from_f64::<(usize,), f64, Cpu>(&dev, &values, (lengths.len(),))
+        };
+        let policy = PairLogps::new(logps(chosen)?, logps(rejected)?, chosen, rejected)?;
+        let reference = if self.needs_reference() { Some(policy.detach()?) } else { None };
+        Ok(self.pair_loss(policy, reference)?.denominators())
+    }
+
+    /// What the weights of a step of single completions add up to; as [`pair_denominators`](Self::pair_denominators).
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn sequence_denominators(&self, lengths: &[usize]) -> Result<Vec<f64>, ObjectiveError> {
+        let values: Vec<f64> = lengths.iter().map(|&n| -(n as f64)).collect();
+        let logps = tropism_core::numerics::from_f64::<(usize,), f64, Cpu>(&Cpu::default(), &values, (lengths.len(),))?;
+        Ok(self.sequence_loss(SequenceLogps::new(logps, lengths)?)?.denominators())
+    }
+
+    /// The constants that this method reads, out of those of a combination.
+    pub(crate) fn keep(&self, columns: &Columns) -> Result<Columns, ObjectiveError> {
+        let mut kept = Columns::default();
+        for column in self.columns() {
+            if let Some(values) = columns.get(column.name) {
+                kept = kept.with(column.name, values.to_vec())?;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Whether two names are the same, at compile time.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }

@@ -4,12 +4,11 @@
 //! [`LossTerms`](tropism_core::LossTerms): losses per row, each row's weight in the denominator, and diagnostics.
 //! No function takes a mean; the caller divides once over all rows of its step.
 //!
-//! | method | function | reads | score compared |
-//! |---|---|---|---|
-//! | supervised | [`sft()`] | completions | – |
-//! | DPO | [`dpo()`] | pairs, reference | log-ratio, summed over tokens |
-//! | IPO | [`ipo()`] | pairs, reference | log-ratio, averaged or summed over tokens |
-//! | SimPO | [`simpo()`] | pairs | log-probability, averaged over tokens |
+//! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
+//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`]; without a
+//! reference [`simpo()`], [`alphapo()`], [`cpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`]; with a
+//! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
+//! [`plackett_luce()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!
 //! [`Objective`] picks one by name from a configuration file.
 //!
@@ -37,31 +36,68 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Shapes that do not belong together do not compile: a reference of other rows, or tokens where sums are read.
+//!
+//! ```compile_fail
+//! use dfdx::prelude::*;
+//! use tropism_core::PairLogps;
+//! use tropism_objectives::{Dpo, dpo};
+//!
+//! let dev = Cpu::default();
+//! let policy = PairLogps::new(dev.tensor([-1.0_f64, -2.0]), dev.tensor([-1.0, -2.0]), &[1; 2], &[1; 2]).unwrap();
+//! let reference = PairLogps::new(dev.tensor([-1.0_f64]), dev.tensor([-1.0]), &[1], &[1]).unwrap();
+//! dpo(policy, reference, &Dpo::default());
+//! ```
+//!
+//! ```compile_fail
+//! use dfdx::prelude::*;
+//! use tropism_core::TokenLogps;
+//! use tropism_objectives::{Sft, sft};
+//!
+//! let tokens = TokenLogps::new(Cpu::default().tensor([[-1.0_f64, -2.0]]), &[true; 2]).unwrap();
+//! sft(tokens, &Sft::default());
+//! ```
+//!
 //! ## Diagnostics
 //!
 //! One value per row, in nats, with the names known from TRL. Pairwise methods report `rewards/chosen`,
 //! `rewards/rejected`, `rewards/margins` (their difference), `rewards/accuracies` (1 where chosen is strictly above
 //! rejected), `rewards/ties`, `logps/chosen`, `logps/rejected` (sums, whatever the loss divides by),
-//! `lengths/chosen`, `lengths/rejected` (tokens); SimPO adds `mean_logps/chosen` and `mean_logps/rejected`, which TRL
+//! `lengths/chosen`, `lengths/rejected` (tokens); those with a reference add likelihood displacement: `displacement/chosen`,
+//! the log-ratio of the chosen completion, and `displacement/fell`, 1 where it is below 0. SimPO adds `mean_logps/chosen` and `mean_logps/rejected`, which TRL
 //! logs under the names of the sums. [`sft()`] reports `logps` and `lengths`.
 //!
 //! ## Features
 //!
 //! `golden` adds the module `golden`, which checks the losses and gradients against a file of reference figures.
 
-mod dpo;
+mod batch;
+mod combined;
+mod diagnostics;
 mod error;
 mod family;
 #[cfg(feature = "golden")]
 pub mod golden;
-mod ipo;
+mod input;
+mod link;
+mod listwise;
+mod method;
+mod online;
+mod options;
 mod pairwise;
-mod sft;
-mod simpo;
+mod reward;
+mod supervised;
+mod unpaired;
 
-pub use dpo::{Dpo, dpo};
+pub use batch::Batch;
+pub use combined::{Sum, Term};
 pub use error::ObjectiveError;
 pub use family::{METHODS, Objective, keys};
-pub use ipo::{Ipo, Normalization, ipo};
-pub use sft::{Sft, sft};
-pub use simpo::{Simpo, simpo};
+pub use input::{Column, Domain, Input, InputKind, Per};
+pub use listwise::*;
+pub use method::Method;
+pub use online::*;
+pub use pairwise::*;
+pub use reward::*;
+pub use supervised::*;
+pub use unpaired::*;

@@ -2,16 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use dfdx::prelude::*;
-use tropism_core::{PairLogps, SequenceLogps};
-use tropism_objectives::{Dpo, Ipo, METHODS, Normalization, Objective, ObjectiveError, Sft, Simpo, keys};
+use tropism_core::{Columns, LossTerms, PairLogps, SequenceLogps};
+use tropism_objectives::*;
 
-fn defaults() -> [Objective; 4] {
-    [
-        Objective::Sft(Sft::default()),
-        Objective::Dpo(Dpo::default()),
-        Objective::Ipo(Ipo::default()),
-        Objective::Simpo(Simpo::default()),
-    ]
+/// All methods that are complete by default.
+fn defaults() -> Vec<Objective> {
+    Objective::defaults().into_iter().filter(|o| o.name() != Sum::NAME).collect()
 }
 
 fn parse(text: &str) -> Result<Objective, String> {
@@ -20,11 +16,12 @@ fn parse(text: &str) -> Result<Objective, String> {
 
 #[test]
 fn a_name_alone_gives_the_defaults() {
-    for (name, want) in METHODS.iter().zip(defaults()) {
+    for (name, want) in METHODS.iter().zip(Objective::defaults()) {
         assert_eq!(parse(&format!("method = '{name}'")).unwrap(), want);
         assert_eq!(want.name(), *name);
-        want.check().unwrap();
+        assert_eq!(want.check().is_ok(), *name != Sum::NAME);
     }
+    assert_eq!(METHODS.len(), Objective::defaults().len());
 }
 
 #[test]
@@ -75,7 +72,7 @@ fn configurations_survive_toml_and_json() {
 
 #[test]
 fn listed_keys_are_the_keys_of_the_configuration() {
-    for objective in defaults() {
+    for objective in Objective::defaults() {
         let json = serde_json::to_value(&objective).unwrap();
         let mut found: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         found.retain(|key| *key != "method");
@@ -119,21 +116,75 @@ fn pairs() -> PairLogps<Const<1>, f64, Cpu> {
 fn inputs_must_fit_the_method() {
     for objective in defaults() {
         let (pair, reference) = (objective.is_pairwise(), objective.needs_reference());
+        let plain = pair && objective.columns().is_empty();
         let with = objective.pair_loss(pairs(), Some(pairs()));
         let without = objective.pair_loss(pairs(), None);
-        assert_eq!(with.is_ok(), pair && reference);
-        assert_eq!(without.is_ok(), pair && !reference);
+        assert_eq!(with.is_ok(), plain && reference, "{}", objective.name());
+        assert_eq!(without.is_ok(), plain && !reference, "{}", objective.name());
         let single = SequenceLogps::new(Cpu::default().tensor([-3.0_f64]), &[2]).unwrap();
-        assert_eq!(objective.sequence_loss(single).is_ok(), !pair);
+        let single = objective.sequence_loss(single).is_ok();
+        assert_eq!(single, objective.input() == InputKind::Completions && !reference, "{}", objective.name());
     }
-    let dpo = Objective::Dpo(Dpo::default());
-    let simpo = Objective::Simpo(Simpo::default());
-    let sft = Objective::Sft(Sft::default());
-    let error = |r: Result<_, ObjectiveError>| r.map(|_: tropism_core::LossTerms<_, _, _, _>| ()).unwrap_err();
-    assert_eq!(error(dpo.pair_loss(pairs(), None)), ObjectiveError::MissingReference { method: "dpo" });
-    let unused = error(simpo.pair_loss(pairs(), Some(pairs())));
+    let error = |r: Result<LossTerms<_, f64, Cpu>, ObjectiveError>| r.map(|_| ()).unwrap_err();
+    let missing = error(Objective::from(Dpo::default()).pair_loss(pairs(), None));
+    assert_eq!(missing, ObjectiveError::MissingReference { method: "dpo" });
+    let unused = error(Objective::from(Simpo::default()).pair_loss(pairs(), Some(pairs())));
     assert_eq!(unused, ObjectiveError::UnusedReference { method: "simpo" });
-    assert_eq!(error(sft.pair_loss(pairs(), None)), ObjectiveError::NotPairwise { method: "sft" });
+    let wrong = error(Objective::from(Sft::default()).pair_loss(pairs(), None)).to_string();
+    assert_eq!(wrong, "sft reads single completions and was given pairs");
+}
+
+#[test]
+fn constants_must_fit_the_method() {
+    let xpo = |columns: Columns| {
+        let batch = Batch::<_, usize, _, _, _>::pairs(pairs(), Some(pairs())).with_columns(columns);
+        Objective::from(Xpo::default()).loss(batch).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let won = |values: &[f64]| Columns::default().with("policy_sample_chosen", values.to_vec()).unwrap();
+    assert_eq!(xpo(won(&[1.0])), Ok(()));
+    for (columns, part) in [
+        (Columns::default(), "reads the column `policy_sample_chosen`"),
+        (won(&[1.0, 0.0]), "policy_sample_chosen has 2 entries where 1 are needed"),
+        (won(&[0.5]), "entry 0 of the column `policy_sample_chosen` is 0.5; it must be 0 or 1"),
+        (won(&[1.0]).with("margin", vec![0.0]).unwrap(), "does not read the column `margin`"),
+    ] {
+        let error = xpo(columns).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn combinations_are_parsed_and_checked() {
+    let text =
+        "method = 'sum'\nterms = [{ weight = 1, method = 'dpo', beta = 0.2 }, { weight = 0.5, method = 'chosen_nll' }]";
+    let want = Sum::default().with_terms(vec![
+        Term { weight: 1.0, objective: Dpo::default().with_beta(0.2).into() },
+        Term { weight: 0.5, objective: ChosenNll::default().into() },
+    ]);
+    let sum = parse(text).unwrap();
+    assert_eq!(sum, want.into());
+    assert_eq!(parse(&toml::to_string(&sum).unwrap()).unwrap(), sum);
+    for (terms, part) in [
+        ("", "is empty"),
+        ("{ weight = 1.0, method = 'dpo' }, { weight = 1.0, method = 'sft' }", "mixes dpo, which reads pairs, and sft"),
+        ("{ weight = nan, method = 'dpo' }", "`weight` is NaN"),
+        ("{ weight = 1.0, method = 'dpo', beta = -1.0 }", "dpo: `beta` is -1"),
+    ] {
+        let error = parse(&format!("method = 'sum'\nterms = [{terms}]")).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    for (terms, part) in [
+        ("{ weight = 1.0, method = 'dpo', betta = 0.1 }", "betta"),
+        ("{ method = 'dpo' }", "weight"),
+        ("{ weight = 1.0, method = 'dpoo' }", "dpoo"),
+    ] {
+        let error = parse(&format!("method = 'sum'\nterms = [{terms}]")).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+    let error = parse("method = 'ld_dpo'\nbase = { method = 'sft' }").unwrap().check().unwrap_err().to_string();
+    assert_eq!(error, "ld_dpo: `base` is sft, which reads single completions; take a method that reads pairs");
+    let error = parse("method = 'tpo'\nbase = { method = 'dpo' }").unwrap().check().unwrap_err().to_string();
+    assert!(error.contains("reads a reference model"), "{error}");
 }
 
 #[test]

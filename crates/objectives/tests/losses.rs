@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Batch, close, pairwise, solve};
+use common::pairs::{Batch, close, pairwise, solve};
 use dfdx::prelude::*;
 use tropism_core::{LossTerms, PairLogps, SequenceLogps, TokenLogps};
 use tropism_objectives::{Dpo, Objective, Sft, Simpo, simpo};

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Batch, close, pairwise, solve};
+use common::pairs::{Batch, close, pairwise, solve};
 use proptest::prelude::*;
 use tropism_objectives::{Dpo, Objective, Simpo};
 

@@ -14,6 +14,7 @@ use std::path::Path;
 use tropism_data::order::Order;
 use tropism_data::tokens::TokenPair;
 use tropism_lm::{Decoder, Dims};
+use tropism_objectives::InputKind;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
 /// A stage that is being trained.
@@ -239,7 +240,15 @@ fn check(stage: &Stage, rows: &Rows, reference: bool) -> Result<(), TrainError> 
     if rows.is_empty() {
         return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
     }
-    if stage.objective.is_pairwise() != matches!(rows, Rows::Pairs(_)) {
+    let (input, pairs) = (stage.objective.input(), stage.objective.is_pairwise());
+    if !pairs && (input != InputKind::Completions || stage.objective.needs_reference()) {
+        let model = if stage.objective.needs_reference() { " with a reference model" } else { "" };
+        return Err(refuse(format!("{name} reads {input}{model}, which stages cannot give it yet; take a method on pairs")));
+    }
+    if let Some(column) = stage.objective.columns().first() {
+        return Err(refuse(format!("{name} reads `{}`, which rows of a stage do not have yet", column.name)));
+    }
+    if pairs != matches!(rows, Rows::Pairs(_)) {
         return Err(refuse(format!("{name} was given the wrong kind of rows")));
     }
     if stage.objective.needs_reference() != reference {

@@ -80,17 +80,45 @@ where
     /// Adds the gradients of all rows to the store.
     pub(crate) fn accumulate(&mut self, rows: &[usize]) -> Result<Sums, TrainError> {
         let picked = self.rows.pick(rows);
+        let whole = self.denominators(&picked)?;
+        let ranges = batches(&picked.lengths(), Some(self.stage.micro_batch_tokens), usize::MAX)?;
+        self.check_split(ranges.len())?;
         let mut sums = Sums::default();
-        for range in batches(&picked.lengths(), Some(self.stage.micro_batch_tokens), usize::MAX)? {
+        for range in ranges {
             let micro = &rows[range];
             let (terms, tokens) = self.terms(micro).map_err(|e| self.named(e, micro))?;
-            sums.loss += terms.values().iter().sum::<f64>();
+            // further parts of the loss are brought to the first one's denominator, by which the update divides
+            for (part, denominator) in terms.part_values().iter().zip(&whole).filter(|(_, d)| **d > 0.0) {
+                sums.loss += part.iter().sum::<f64>() * (whole[0] / denominator);
+            }
             sums.weight += terms.weight();
             sums.tokens += tokens;
             sums.diagnostics.extend(&terms.diagnostics)?;
-            self.grads = Some(terms.sum()?.try_backward()?);
+            self.grads = Some(terms.sum_over(&whole)?.try_backward()?);
         }
         Ok(sums)
+    }
+
+    /// What the weights of the given rows add up to, for each part of the loss.
+    fn denominators(&self, rows: &Rows) -> Result<Vec<f64>, TrainError> {
+        let lengths = rows.pack()?.lengths();
+        Ok(match rows {
+            Rows::Samples(_) => self.stage.objective.sequence_denominators(&lengths)?,
+            Rows::Pairs(_) => {
+                let side = |first: usize| lengths.iter().skip(first).step_by(2).copied().collect::<Vec<usize>>();
+                self.stage.objective.pair_denominators(&side(0), &side(1))?
+            }
+        })
+    }
+
+    /// Refuses to split a step whose rows depend on each other.
+    fn check_split(&self, parts: usize) -> Result<(), TrainError> {
+        if parts < 2 || !self.stage.objective.couples_rows() {
+            return Ok(());
+        }
+        let name = self.stage.objective.name();
+        let problem = format!("splits a step into {parts} micro-batches, but {name} compares its rows; raise it");
+        Err(TrainError::Config { stage: self.stage.name.clone(), key: "micro_batch_tokens", problem })
     }
 
     /// The loss terms of one micro-batch, on a tape that adds to the store, and its tokens.

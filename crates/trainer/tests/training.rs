@@ -5,7 +5,7 @@ use std::path::Path;
 use tropism_data::record::Source;
 use tropism_data::tokens::{TokenPair, TokenSample};
 use tropism_lm::{Config, Decoder, Loaded, LoraConfig, Sizes, Targets, WeightDtype};
-use tropism_objectives::{Dpo, Objective, Sft, Simpo};
+use tropism_objectives::{Aot, Cpo, Dpo, Kto, Objective, Orpo, Sft, Simpo, Xpo};
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
@@ -85,7 +85,9 @@ where
 #[test]
 fn any_split_into_micro_batches_gives_the_same_update() {
     let sft = Stage { batch_size: 6, ..Stage::new("sft", Objective::Sft(Sft::default()), 1e-2) };
-    for (stage, rows) in [(sft, samples(13)), (dpo(6), pairs(13))] {
+    // means over pairs and over tokens in one loss
+    let cpo = Stage { batch_size: 6, ..Stage::new("cpo", Cpo::default().into(), 1e-2) };
+    for (stage, rows) in [(sft, samples(13)), (dpo(6), pairs(13)), (cpo, pairs(13))] {
         let (whole, a) = trained::<f64>(&Stage { micro_batch_tokens: 100_000, ..stage.clone() }, &rows);
         for tokens in [1, 17, 40] {
             let (split, b) = trained::<f64>(&Stage { micro_batch_tokens: tokens, ..stage.clone() }, &rows);
@@ -224,6 +226,27 @@ fn rows_and_references_must_fit_the_objective() {
     assert!(new(&dpo(4), &pairs(3), None).contains("reference"));
     let simpo = Stage::new("s", Objective::Simpo(Simpo::default()), 1e-3);
     assert!(new(&simpo, &pairs(3), Some(&start)).contains("reference"));
+    for (objective, rows, part) in [
+        (Kto::default().into(), samples(3), "kto reads single completions with a reference model"),
+        (Orpo::default().into(), pairs(3), "orpo reads pairs by token, which stages cannot give it yet"),
+        (Xpo::default().into(), pairs(3), "xpo reads `policy_sample_chosen`"),
+    ] {
+        let e = new(&Stage::new("s", objective, 1e-3), &rows, Some(&start));
+        assert!(e.contains("`objective`") && e.contains(part), "{e}");
+    }
+}
+
+#[test]
+fn a_step_whose_rows_are_compared_is_not_split() {
+    let (start, rows) = (model::<f32>(1), pairs(6));
+    let step = |tokens: usize| {
+        let stage = Stage { batch_size: 6, micro_batch_tokens: tokens, ..Stage::new("aot", Aot::default().into(), 1e-3) };
+        let mut run = StageRun::new(&stage, &rows, start.clone(), Some(&start), 3).unwrap();
+        run.next_step().map(|m| m.is_some()).map_err(|e| e.to_string())
+    };
+    assert_eq!(step(100_000), Ok(true));
+    let e = step(1).unwrap_err();
+    assert!(e.contains("micro_batch_tokens") && e.contains("aot compares its rows"), "{e}");
 }
 
 #[test]

@@ -26,7 +26,14 @@ impl<'a> Comparison<'a> {
         let entry = self.entry;
         for (name, expected, found) in both(&entry.expected, &outcome.figures) {
             let allowed = |e: f64| tolerance * e.abs().max(1.0);
-            self.array(&format!("{dtype} {name}"), &expected, found, allowed);
+            let in_order = |mut values: Vec<f64>| {
+                if outcome.sorted.contains(&name) {
+                    values.sort_by(f64::total_cmp);
+                }
+                values
+            };
+            let (expected, found) = (in_order(expected), in_order(found.to_vec()));
+            self.array(&format!("{dtype} {name}"), &expected, &found, allowed);
         }
         for (name, expected, found) in both(&entry.grad, &outcome.grads) {
             let largest = expected.iter().fold(0.0, |m: f64, e| m.max(e.abs()));

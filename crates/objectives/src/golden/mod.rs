@@ -32,6 +32,7 @@
 
 mod compare;
 mod evaluate;
+mod params;
 mod plan;
 mod schema;
 
@@ -98,7 +99,7 @@ pub fn check_losses(json: &str) -> Result<Report, GoldenError> {
     let mut report = Report::default();
     for entry in &file.entries {
         match Plan::of(entry) {
-            Some(plan) => check_entry(entry, &plan, &Inputs::of(entry, &file)?, &mut report),
+            Some(plan) => check_entry(entry, &plan, &Inputs::of(entry, &file)?, &mut report)?,
             None => report.not_implemented.push(entry.id.clone()),
         }
     }
@@ -106,19 +107,28 @@ pub fn check_losses(json: &str) -> Result<Report, GoldenError> {
 }
 
 /// Compares one entry in both dtypes.
-fn check_entry(entry: &Entry, plan: &Plan, inputs: &Inputs, report: &mut Report) {
+fn check_entry(entry: &Entry, plan: &Plan, inputs: &Inputs, report: &mut Report) -> Result<(), GoldenError> {
     let f32_tolerance = if entry.seed == 3 { 1e-4 } else { 1e-5 };
     let mut comparison = Comparison::of(entry);
-    match evaluate::<f64>(plan, inputs) {
+    match evaluate::<f64>(entry, plan, inputs) {
         Ok(outcome) => {
             comparison.check("f64", 1e-9, &outcome);
             report.uncompared.extend(comparison.uncompared(&outcome));
         }
-        Err(error) => comparison.refuse("f64", &error),
+        Err(error) => comparison.refuse("f64", &unless_input(error)?),
     }
-    match evaluate::<f32>(plan, inputs) {
+    match evaluate::<f32>(entry, plan, inputs) {
         Ok(outcome) => comparison.check("f32", f32_tolerance, &outcome),
-        Err(error) => comparison.refuse("f32", &error),
+        Err(error) => comparison.refuse("f32", &unless_input(error)?),
     }
     comparison.conclude(report);
+    Ok(())
+}
+
+/// An error of the computation; one of the file ends the check.
+fn unless_input(error: Box<dyn std::error::Error>) -> Result<Box<dyn std::error::Error>, GoldenError> {
+    match error.downcast::<GoldenError>() {
+        Ok(input) => Err(*input),
+        Err(other) => Ok(other),
+    }
 }

@@ -50,13 +50,18 @@ impl<'a> Inputs<'a> {
             key: entry.inputs.clone(),
             problem: "is not in the file",
         })?;
-        let inputs = Self { id: &entry.id, set };
-        // Read once here, so that a bad file is an error and not a failed figure.
-        for side in ["chosen", "rejected"] {
-            inputs.array(&format!("policy_{side}_token_logps"))?;
-            inputs.array(&format!("{side}_mask"))?;
+        Ok(Self { id: &entry.id, set })
+    }
+
+    /// A vector of the set; booleans are 0 or 1.
+    pub(super) fn vector(&self, key: &str) -> Result<Vec<f64>, GoldenError> {
+        let problem = |problem| GoldenError::Input { id: self.id.into(), key: key.into(), problem };
+        let value = self.set.get(key).ok_or_else(|| problem("is not in the file"))?;
+        let items = value.as_array().ok_or_else(|| problem("is no list"))?;
+        if items.is_empty() || items.iter().any(Value::is_array) {
+            return Err(problem("is empty or no list of numbers"));
         }
-        Ok(inputs)
+        Ok(numbers(value))
     }
 
     /// An array `[rows, columns]` of the set.
@@ -73,10 +78,14 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// All numbers in `value`, in order; booleans are 0 or 1, anything else is NaN.
+/// All numbers in `value`, in order, those of a table by name; booleans are 0 or 1, anything else is NaN.
 pub(super) fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(items) => items.iter().flat_map(numbers).collect(),
+        Value::Object(table) => {
+            let sorted: BTreeMap<&String, &Value> = table.iter().collect();
+            sorted.into_values().flat_map(numbers).collect()
+        }
         Value::Bool(b) => vec![f64::from(u8::from(*b))],
         other => vec![other.as_f64().unwrap_or(f64::NAN)],
     }

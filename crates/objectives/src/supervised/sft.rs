@@ -1,28 +1,30 @@
 //! Supervised fine-tuning: the negative log-likelihood of completions.
 
 use dfdx::prelude::*;
-use serde::{Deserialize, Serialize};
 use tropism_core::numerics::to_f64;
 use tropism_core::{CoreError, Diagnostics, LossTerms, SequenceLogps};
 
-use crate::ObjectiveError;
+use crate::options::options;
+use crate::{Batch, InputKind, Method, ObjectiveError};
 
-/// Options of [`sft()`]: none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sft {}
+options! {
+    /// Options of [`sft()`]: none.
+    Sft = "sft" {}
+}
 
-impl Sft {
-    /// The method's name in configuration files.
-    pub const NAME: &'static str = "sft";
+impl Method for Sft {
+    const INPUT: InputKind = InputKind::Completions;
 
-    /// There is nothing to get wrong; kept so that all methods are checked alike.
-    ///
-    /// # Errors
-    /// None.
-    pub fn check(&self) -> Result<(), ObjectiveError> {
-        let Self {} = self;
-        Ok(())
+    fn needs_reference(&self) -> bool {
+        false
+    }
+
+    fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        batch: Batch<P, C, E, D, T>,
+    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
+        let (policy, ..) = batch.into_completions(Self::NAME)?;
+        sft(policy, self)
     }
 }
 

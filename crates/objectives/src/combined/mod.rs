@@ -1,0 +1,5 @@
+//! Combinations of methods.
+
+mod sum;
+
+pub use sum::{Sum, Term};

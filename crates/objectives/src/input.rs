@@ -1,0 +1,246 @@
+//! What the methods read.
+
+use std::fmt;
+
+use dfdx::prelude::*;
+use tropism_core::{
+    Columns, ListLogps, PairLogps, PairScores, PairTokens, ScoreTable, SequenceLogps, TokenLogps, TripleLogps,
+};
+
+use crate::ObjectiveError;
+
+/// The kinds of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InputKind {
+    /// Single completions, by sequence: [`SequenceLogps`].
+    Completions,
+    /// Single completions, by token: [`TokenLogps`].
+    CompletionTokens,
+    /// A chosen and a rejected completion: [`PairLogps`].
+    Pairs,
+    /// A chosen and a rejected completion, by token: [`PairTokens`].
+    PairTokens,
+    /// A chosen, a rejected and a third completion: [`TripleLogps`].
+    Triples,
+    /// `K` completions of a prompt: [`ListLogps`].
+    Lists,
+    /// Predicted scores of a chosen and a rejected completion: [`PairScores`].
+    Scores,
+    /// Predicted scores of aspects or steps: [`ScoreTable`].
+    ScoreTables,
+}
+
+impl fmt::Display for InputKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Completions => "single completions",
+            Self::CompletionTokens => "single completions by token",
+            Self::Pairs => "pairs",
+            Self::PairTokens => "pairs by token",
+            Self::Triples => "pairs with a third completion",
+            Self::Lists => "lists of completions",
+            Self::Scores => "pairs of predicted scores",
+            Self::ScoreTables => "tables of predicted scores",
+        })
+    }
+}
+
+/// How many entries a [`Column`] has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Per {
+    /// One per row.
+    Row,
+    /// One per cell of the list, table or token rectangle, row by row.
+    Cell,
+    /// One per token cell of the chosen side.
+    ChosenToken,
+    /// One per token cell of the rejected side.
+    RejectedToken,
+}
+
+/// Which values a [`Column`] may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Any finite number.
+    Any,
+    /// At least 0.
+    NotNegative,
+    /// From 0 to 1.
+    Share,
+    /// 0 or 1.
+    Flag,
+    /// A whole number from 0.
+    Index,
+}
+
+impl Domain {
+    fn holds(self, value: f64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NotNegative => value >= 0.0,
+            Self::Share => (0.0..=1.0).contains(&value),
+            Self::Flag => value == 0.0 || value == 1.0,
+            Self::Index => value >= 0.0 && value.fract() == 0.0,
+        }
+    }
+
+    fn requirement(self) -> &'static str {
+        match self {
+            Self::Any => "finite",
+            Self::NotNegative => "at least 0",
+            Self::Share => "from 0 to 1",
+            Self::Flag => "0 or 1",
+            Self::Index => "a whole number from 0",
+        }
+    }
+}
+
+/// A constant that a method reads beside the log-probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name in [`Columns`].
+    pub name: &'static str,
+    /// How many entries it has.
+    pub per: Per,
+    /// Which values it may hold.
+    pub domain: Domain,
+}
+
+impl Column {
+    /// A column with one entry per row.
+    pub const fn row(name: &'static str, domain: Domain) -> Self {
+        Self { name, per: Per::Row, domain }
+    }
+
+    /// A column with one entry per cell.
+    pub const fn cell(name: &'static str, domain: Domain) -> Self {
+        Self { name, per: Per::Cell, domain }
+    }
+
+    /// The column's values, checked.
+    pub(crate) fn read<'c>(
+        &self,
+        method: &'static str,
+        columns: &'c Columns,
+        entries: usize,
+    ) -> Result<&'c [f64], ObjectiveError> {
+        let values = columns.get(self.name).ok_or(ObjectiveError::MissingColumn { method, column: self.name })?;
+        tropism_core::CoreError::check_size(self.name, entries, values.len())?;
+        self.check(method, values)?;
+        Ok(values)
+    }
+
+    /// Fails on the first value outside the domain.
+    pub(crate) fn check(&self, method: &'static str, values: &[f64]) -> Result<(), ObjectiveError> {
+        match values.iter().position(|&v| !v.is_finite() || !self.domain.holds(v)) {
+            None => Ok(()),
+            Some(entry) => Err(ObjectiveError::Column {
+                method,
+                column: self.name,
+                entry,
+                value: values[entry],
+                requirement: self.domain.requirement(),
+            }),
+        }
+    }
+}
+
+/// Log-probabilities or scores of one batch: of the policy, and of the reference where the kind knows one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "there is one per batch, and it is moved once")]
+pub enum Input<P: Dim, C: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
+    /// See [`InputKind::Completions`].
+    Completions(SequenceLogps<P, E, D, T>, Option<SequenceLogps<P, E, D>>),
+    /// See [`InputKind::CompletionTokens`].
+    CompletionTokens(TokenLogps<P, C, E, D, T>, Option<TokenLogps<P, C, E, D>>),
+    /// See [`InputKind::Pairs`].
+    Pairs(PairLogps<P, E, D, T>, Option<PairLogps<P, E, D>>),
+    /// See [`InputKind::PairTokens`].
+    PairTokens(PairTokens<P, C, E, D, T>, Option<PairTokens<P, C, E, D>>),
+    /// See [`InputKind::Triples`].
+    Triples(TripleLogps<P, E, D, T>, Option<TripleLogps<P, E, D>>),
+    /// See [`InputKind::Lists`].
+    Lists(ListLogps<P, C, E, D, T>, Option<ListLogps<P, C, E, D>>),
+    /// See [`InputKind::Scores`].
+    Scores(PairScores<P, E, D, T>),
+    /// See [`InputKind::ScoreTables`].
+    ScoreTables(ScoreTable<P, C, E, D, T>),
+}
+
+impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Input<P, C, E, D, T> {
+    /// The kind.
+    pub fn kind(&self) -> InputKind {
+        match self {
+            Self::Completions(..) => InputKind::Completions,
+            Self::CompletionTokens(..) => InputKind::CompletionTokens,
+            Self::Pairs(..) => InputKind::Pairs,
+            Self::PairTokens(..) => InputKind::PairTokens,
+            Self::Triples(..) => InputKind::Triples,
+            Self::Lists(..) => InputKind::Lists,
+            Self::Scores(..) => InputKind::Scores,
+            Self::ScoreTables(..) => InputKind::ScoreTables,
+        }
+    }
+
+    /// Whether log-probabilities of a reference are there.
+    pub fn has_reference(&self) -> bool {
+        match self {
+            Self::Completions(_, r) => r.is_some(),
+            Self::CompletionTokens(_, r) => r.is_some(),
+            Self::Pairs(_, r) => r.is_some(),
+            Self::PairTokens(_, r) => r.is_some(),
+            Self::Triples(_, r) => r.is_some(),
+            Self::Lists(_, r) => r.is_some(),
+            Self::Scores(_) | Self::ScoreTables(_) => false,
+        }
+    }
+
+    /// A second use: the same values with an empty tape.
+    pub(crate) fn fork(&self) -> Self {
+        match self {
+            Self::Completions(x, r) => Self::Completions(x.fork(), r.clone()),
+            Self::CompletionTokens(x, r) => Self::CompletionTokens(x.fork(), r.clone()),
+            Self::Pairs(x, r) => Self::Pairs(x.fork(), r.clone()),
+            Self::PairTokens(x, r) => Self::PairTokens(x.fork(), r.clone()),
+            Self::Triples(x, r) => Self::Triples(x.fork(), r.clone()),
+            Self::Lists(x, r) => Self::Lists(x.fork(), r.clone()),
+            Self::Scores(x) => Self::Scores(x.fork()),
+            Self::ScoreTables(x) => Self::ScoreTables(x.fork()),
+        }
+    }
+
+    /// The policy alone.
+    pub(crate) fn without_reference(self) -> Self {
+        match self {
+            Self::Completions(x, _) => Self::Completions(x, None),
+            Self::CompletionTokens(x, _) => Self::CompletionTokens(x, None),
+            Self::Pairs(x, _) => Self::Pairs(x, None),
+            Self::PairTokens(x, _) => Self::PairTokens(x, None),
+            Self::Triples(x, _) => Self::Triples(x, None),
+            Self::Lists(x, _) => Self::Lists(x, None),
+            other => other,
+        }
+    }
+
+    /// Entries of a column that has one per `per`.
+    pub(crate) fn entries(&self, per: Per) -> usize {
+        let cells = |(rows, columns): (usize, usize)| rows * columns;
+        match (self, per) {
+            (Self::Completions(x, _), _) => x.rows(),
+            (Self::Pairs(x, _), _) => x.rows(),
+            (Self::Triples(x, _), _) => x.rows(),
+            (Self::Scores(x), _) => x.rows(),
+            (Self::CompletionTokens(x, _), Per::Row) => x.size().0,
+            (Self::CompletionTokens(x, _), _) => cells(x.size()),
+            (Self::PairTokens(x, _), Per::Row) => x.rows(),
+            (Self::PairTokens(x, _), Per::RejectedToken) => cells(x.rejected.size()),
+            (Self::PairTokens(x, _), _) => cells(x.chosen.size()),
+            (Self::Lists(x, _), Per::Row) => x.size().0,
+            (Self::Lists(x, _), _) => cells(x.size()),
+            (Self::ScoreTables(x), Per::Row) => x.size().0,
+            (Self::ScoreTables(x), _) => cells(x.size()),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Losses of reward models.
+
+mod aspects;
+mod bradley_terry;
+
+pub use aspects::{AspectRegression, aspect_regression};
+pub use bradley_terry::{BradleyTerry, RewardMargin, bradley_terry};

@@ -1,0 +1,5 @@
+//! Losses of demonstrations.
+
+mod sft;
+
+pub use sft::{Sft, sft};
