@@ -260,8 +260,10 @@ impl Experiment {
 
 /// The name most like `name`, if any is near.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let score = |n: &str| strsim::jaro_winkler(name, n).max(strsim::normalized_damerau_levenshtein(name, n));
-    names.into_iter().map(|n| (score(n), n)).filter(|(s, _)| *s > 0.6).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, n)| n)
+    let like = |n: &str| strsim::jaro_winkler(name, n).max(strsim::normalized_damerau_levenshtein(name, n));
+    // the fewest slips of the keyboard first; a long name may share many letters with a short one
+    let slips = |n: &&str| (strsim::damerau_levenshtein(name, n), -(1e6 * like(n)) as i64);
+    names.into_iter().filter(|n| like(n) > 0.6).min_by_key(slips)
 }
 
 /// Turns the parser's complaint about an unknown key into one that says where it stands and what is near.

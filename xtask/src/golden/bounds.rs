@@ -3,16 +3,16 @@
 //! Products of bf16 numbers are compared by the size that their rounding errors should have. An operand keeps 8 bits: its
 //! relative error is uniform within `2^-8` of the power of two below it, on average (root mean square, over mantissas as they
 //! occur) `2^-9.2`. Two operands make `2^-8.7` = 0.0024 ([`PRODUCT`]); errors of the terms of a sum are independent, so the
-//! sum has about the same relative error whatever its length. Between embedding and logits lie four products per layer
-//! (projections, output, and two of the feed-forward part) and the head, one after the other: `P = 4 layers + 1` independent
-//! errors, and `sqrt(P)` times that of one. [`MARGIN`] is for what norms, softmax and gates make of them, and for chance.
+//! sum has about the same relative error whatever its length. Between embedding and logits lie six products per layer
+//! (projections, scores, values, output, and two of the feed-forward part) and the head, one after the other:
+//! `P = 6 layers + 1` independent errors, and `sqrt(P)` times that of one. [`MARGIN`] is for what norms, softmax and gates make of them, and for chance.
 use tropism_ops::Precision;
 
 /// Relative error of a product of bf16 numbers, root mean square.
 const PRODUCT: f64 = 0.0024;
 
-/// Largest ratio of an error's root mean square to `PRODUCT sqrt(P)` that passes. The seven models of the repository show 0.8
-/// to 1.9; operands of one bit less would double that.
+/// Largest ratio of an error's root mean square to `PRODUCT sqrt(P)` that passes. The seven models of the repository show 0.7
+/// to 1.7; operands of one bit less would double that.
 const MARGIN: f64 = 2.5;
 
 /// How far figures may lie from the reference's.
@@ -36,7 +36,7 @@ impl Bounds {
         if !Precision::has_bf16() {
             return Bounds::Full;
         }
-        let relative = MARGIN * PRODUCT * ((4 * layers + 1) as f64).sqrt();
+        let relative = MARGIN * PRODUCT * ((6 * layers + 1) as f64).sqrt();
         let size = (logits.iter().map(|x| x * x).sum::<f64>() / logits.len().max(1) as f64).sqrt();
         Bounds::Bf16 { relative, logit: relative * size }
     }
@@ -94,6 +94,15 @@ impl Bounds {
         }
     }
 
+    /// As [`Bounds::gradient`], of a bias of keys: the softmax sees little or nothing of it, so that its gradient is what is
+    /// left of larger terms.
+    pub(super) fn faint_gradient(&self) -> f64 {
+        match self {
+            Bounds::Full => 1e-4,
+            Bounds::Bf16 { relative, .. } => 4.0 * relative,
+        }
+    }
+
     /// Of the norm of all gradients, over that norm: errors of the parameters cancel in part.
     pub(super) fn whole_gradient(&self) -> f64 {
         match self {
@@ -107,6 +116,16 @@ impl Bounds {
         match self {
             Bounds::Full => 1e-3,
             Bounds::Bf16 { relative, .. } => *relative,
+        }
+    }
+
+    /// As [`Bounds::moved`], by AdamW, which makes full steps of small gradients too, and `faint` ones of nothing else.
+    pub(super) fn moved_by_adamw(&self, faint: bool) -> f64 {
+        match (self, faint) {
+            (Bounds::Full, false) => 1e-3,
+            (Bounds::Full, true) => 1e-2,
+            (Bounds::Bf16 { relative, .. }, false) => 4.0 * relative,
+            (Bounds::Bf16 { relative, .. }, true) => 10.0 * relative,
         }
     }
 }
