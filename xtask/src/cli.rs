@@ -140,7 +140,7 @@ pub struct BenchDpoArgs {
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_length: usize,
     /// Most tokens computed at a time
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 768)]
     pub micro_batch_tokens: usize,
     /// Keep only the input of each layer and compute the rest again in the backward pass
     #[arg(long)]
