@@ -170,17 +170,22 @@ mod tests {
 
     fn check(m: usize, k: usize, n: usize, turned: (bool, bool), acc: bool) -> Result<(), TestCaseError> {
         let (a, b, before) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * (n + 3), 3));
-        let mut c = before.clone();
+        let (mut c, mut single) = (before.clone(), before.clone());
         let (va, vb) = (view(&a, m, k, turned.0), view(&b, k, n, turned.1));
         prop_assert!(product(&mut c, n + 3, acc, va, vb));
+        // SAFETY: rows of n + 3 numbers hold the n columns of the product
+        let done = unsafe { alone(single.as_mut_ptr(), n + 3, acc, va, vb) };
+        prop_assert!(done);
         for i in 0..m {
             for j in 0..n + 3 {
-                let (found, old) = (f64::from(c[i * (n + 3) + j]), f64::from(before[i * (n + 3) + j]));
+                let old = f64::from(before[i * (n + 3) + j]);
                 let at = |t: bool, r: usize, c: usize, rows: usize, cols: usize| if t { c * rows + r } else { r * cols + c };
                 let term = |l: usize| rounded(a[at(turned.0, i, l, m, k)]) * rounded(b[at(turned.1, l, j, k, n)]);
                 // beyond the product's columns nothing may change
                 let want = if j < n { (0..k).map(term).sum::<f64>() + if acc { old } else { 0.0 } } else { old };
-                prop_assert!((found - want).abs() < 1e-6 * (k as f64 + 1.0), "{m}x{k}x{n} at {i},{j}: {found} {want}");
+                for found in [c[i * (n + 3) + j], single[i * (n + 3) + j]].map(f64::from) {
+                    prop_assert!((found - want).abs() < 1e-6 * (k as f64 + 1.0), "{m}x{k}x{n} at {i},{j}: {found} {want}");
+                }
             }
         }
         Ok(())
@@ -203,7 +208,9 @@ mod tests {
             return;
         }
         for (m, n) in [(200, 20), (20, 500), (8, 8)] {
-            check(m, 1100, n, (false, true), true).unwrap_or_else(|e| panic!("{e}"));
+            for acc in [false, true] {
+                check(m, 1100, n, (false, true), acc).unwrap_or_else(|e| panic!("{e}"));
+            }
         }
     }
 }
