@@ -169,6 +169,16 @@ methods! {
     Bco(Bco) = "bco";
     /// DPO on rankings; see [`plackett_luce()`].
     PlackettLuce(PlackettLuce) = "plackett_luce";
+    /// Pairs taken from rankings; see [`ranking_pairs()`].
+    RankingPairs(RankingPairs) = "ranking_pairs";
+    /// LiPO's λ-loss; see [`lambda_ranking()`].
+    LambdaRanking(LambdaRanking) = "lambda_ranking";
+    /// Softmax cross-entropy of lists; see [`softmax_ranking()`].
+    SoftmaxRanking(SoftmaxRanking) = "softmax_ranking";
+    /// In-context ranking; see [`in_context_ranking()`].
+    InContextRanking(InContextRanking) = "in_context_ranking";
+    /// Distillation of a reward-conditioned posterior; see [`brain()`].
+    Brain(Brain) = "brain";
     /// Reward models of several aspects; see [`aspect_regression()`].
     AspectRegression(AspectRegression) = "aspect_regression";
     /// Reward models on pairs; see [`bradley_terry()`].

@@ -8,7 +8,8 @@
 //! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`]; without a
 //! reference [`simpo()`], [`alphapo()`], [`cpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`]; with a
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
-//! [`plackett_luce()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
+//! [`plackett_luce()`], [`ranking_pairs()`], [`lambda_ranking()`], [`softmax_ranking()`], [`in_context_ranking()`],
+//! [`brain()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!
 //! [`Objective`] picks one by name from a configuration file.
 //!
