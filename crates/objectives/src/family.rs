@@ -125,6 +125,10 @@ methods! {
     Hinge(Hinge) = "hinge";
     /// Identity preference optimisation; see [`ipo()`].
     Ipo(Ipo) = "ipo";
+    /// Multi-objective DPO; see [`modpo()`].
+    Modpo(Modpo) = "modpo";
+    /// Pairs of several objectives, each with its own mean; see [`mah_dpo()`].
+    MahDpo(MahDpo) = "mah_dpo";
     /// Efficient exact optimisation; see [`exo()`].
     Exo(Exo) = "exo";
     /// Noise-contrastive alignment; see [`nca_pair()`].
@@ -187,6 +191,10 @@ methods! {
     Xpo(Xpo) = "xpo";
     /// Nash mirror descent; see [`nash_md()`].
     NashMd(NashMd) = "nash_md";
+    /// Direct Nash optimisation; see [`dno()`].
+    Dno(Dno) = "dno";
+    /// Self-exploring language models; see [`selm()`].
+    Selm(Selm) = "selm";
     /// A*-PO; see [`a2po()`].
     A2po(A2po) = "a2po";
     /// Weighted sum of methods; see [`Sum`].
