@@ -125,6 +125,10 @@ methods! {
     Hinge(Hinge) = "hinge";
     /// Identity preference optimisation; see [`ipo()`].
     Ipo(Ipo) = "ipo";
+    /// Multi-objective DPO; see [`modpo()`].
+    Modpo(Modpo) = "modpo";
+    /// Pairs of several objectives, each with its own mean; see [`mah_dpo()`].
+    MahDpo(MahDpo) = "mah_dpo";
     /// Efficient exact optimisation; see [`exo()`].
     Exo(Exo) = "exo";
     /// Noise-contrastive alignment; see [`nca_pair()`].
@@ -169,6 +173,16 @@ methods! {
     Bco(Bco) = "bco";
     /// DPO on rankings; see [`plackett_luce()`].
     PlackettLuce(PlackettLuce) = "plackett_luce";
+    /// Pairs taken from rankings; see [`ranking_pairs()`].
+    RankingPairs(RankingPairs) = "ranking_pairs";
+    /// LiPO's λ-loss; see [`lambda_ranking()`].
+    LambdaRanking(LambdaRanking) = "lambda_ranking";
+    /// Softmax cross-entropy of lists; see [`softmax_ranking()`].
+    SoftmaxRanking(SoftmaxRanking) = "softmax_ranking";
+    /// In-context ranking; see [`in_context_ranking()`].
+    InContextRanking(InContextRanking) = "in_context_ranking";
+    /// Distillation of a reward-conditioned posterior; see [`brain()`].
+    Brain(Brain) = "brain";
     /// Reward models of several aspects; see [`aspect_regression()`].
     AspectRegression(AspectRegression) = "aspect_regression";
     /// Reward models on pairs; see [`bradley_terry()`].
@@ -177,6 +191,10 @@ methods! {
     Xpo(Xpo) = "xpo";
     /// Nash mirror descent; see [`nash_md()`].
     NashMd(NashMd) = "nash_md";
+    /// Direct Nash optimisation; see [`dno()`].
+    Dno(Dno) = "dno";
+    /// Self-exploring language models; see [`selm()`].
+    Selm(Selm) = "selm";
     /// A*-PO; see [`a2po()`].
     A2po(A2po) = "a2po";
     /// Weighted sum of methods; see [`Sum`].

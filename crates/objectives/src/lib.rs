@@ -5,10 +5,13 @@
 //! No function takes a mean; the caller divides once over all rows of its step.
 //!
 //! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
-//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`]; without a
+//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`], [`modpo()`],
+//! [`mah_dpo()`]; without a
 //! reference [`simpo()`], [`alphapo()`], [`cpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`]; with a
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
-//! [`plackett_luce()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
+//! [`plackett_luce()`], [`ranking_pairs()`], [`lambda_ranking()`], [`softmax_ranking()`], [`in_context_ranking()`],
+//! [`brain()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`],
+//! [`selm()`], [`dno()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!
 //! [`Objective`] picks one by name from a configuration file.
 //!

@@ -15,7 +15,7 @@ options! {
 }
 
 /// The place of each answer in the gold order, 0 for the best.
-const RANK: Column = Column::cell("rank", Domain::Index);
+pub(super) const RANK: Column = Column::cell("rank", Domain::Index);
 
 impl Method for PlackettLuce {
     const INPUT: InputKind = InputKind::Lists;

@@ -1,9 +1,13 @@
 //! Losses of completions that were sampled during training.
 
 mod a2po;
+mod dno;
 mod nash_md;
+mod selm;
 mod xpo;
 
 pub use a2po::{A2po, a2po};
+pub use dno::{Dno, dno};
 pub use nash_md::{NashMd, nash_md};
+pub use selm::{Selm, selm};
 pub use xpo::{Xpo, xpo};
