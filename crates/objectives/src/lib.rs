@@ -5,8 +5,10 @@
 //! No function takes a mean; the caller divides once over all rows of its step.
 //!
 //! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
-//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`]; without a
-//! reference [`simpo()`], [`alphapo()`], [`cpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`]; with a
+//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`], [`rpo()`],
+//! [`flex_dpo()`], [`odpo()`], [`dpop()`], [`r_dpo()`], [`cal_dpo()`], [`chi_po()`], [`npo()`], [`soft_dpo()`], with ties
+//! [`rao_kupper()`], [`davidson()`]; without a reference [`simpo()`], [`alphapo()`], [`cpo()`], [`asft()`], [`redi()`],
+//! [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`], [`dove()`]; with a
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
 //! [`plackett_luce()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!
