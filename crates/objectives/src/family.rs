@@ -175,6 +175,14 @@ methods! {
     Simper(Simper) = "simper";
     /// DPO with soft labels; see [`soft_dpo()`].
     SoftDpo(SoftDpo) = "soft_dpo";
+    /// Reward difference optimisation; see [`dpo_rc()`].
+    DpoRc(DpoRc) = "dpo_rc";
+    /// A soft minimum of losses over the batch; see [`dr_dpo()`].
+    DrDpo(DrDpo) = "dr_dpo";
+    /// Group-robust preference optimisation; see [`group_robust()`].
+    GroupRobust(GroupRobust) = "group_robust";
+    /// Non-stationary DPO; see [`ns_dpo()`].
+    NsDpo(NsDpo) = "ns_dpo";
     /// Length-normalised DPO; see [`ln_dpo()`].
     LnDpo(LnDpo) = "ln_dpo";
     /// SimPO; see [`simpo()`].

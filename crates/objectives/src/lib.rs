@@ -7,7 +7,8 @@
 //! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
 //! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`], [`rpo()`],
 //! [`flex_dpo()`], [`odpo()`], [`dpop()`], [`r_dpo()`], [`cal_dpo()`], [`chi_po()`], [`npo()`], [`soft_dpo()`], with ties
-//! [`rao_kupper()`], [`davidson()`]; without a reference [`simpo()`], [`alphapo()`], [`cpo()`], [`asft()`], [`redi()`],
+//! [`rao_kupper()`], [`davidson()`]; over the batch [`dr_dpo()`]; by weighted rows [`dpo_rc()`], [`ns_dpo()`],
+//! [`group_robust()`]; without a reference [`simpo()`], [`alphapo()`], [`cpo()`], [`asft()`], [`redi()`],
 //! [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`], [`dove()`]; with a
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
 //! [`plackett_luce()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].

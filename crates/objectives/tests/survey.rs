@@ -146,6 +146,35 @@ proptest! {
     }
 
     #[test]
+    fn weights_of_1_leave_the_base(seed: u64) {
+        let simpo = || Box::new(Objective::from(Simpo::default()));
+        same(DpoRc::default(), Dpo::default(), seed, column_1)?;
+        same(GroupRobust::default().with_base(simpo()), Simpo::default(), seed, column_1)?;
+        same(NsDpo::default(), Dpo::default(), seed, column_0)?;
+        same(NsDpo::default().with_discount(1.0), Dpo::default(), seed, as_it_is)?;
+    }
+
+    #[test]
+    fn dr_dpo_at_large_temperature_is_dpo(seed: u64) {
+        let plain = Plain::random(&Dpo::default().into(), 5, 20.0, &mut Rng(seed));
+        let robust = solve::<f64>(&DrDpo::default().with_temperature(1e8).into(), &plain);
+        let dpo = solve::<f64>(&Dpo::default().into(), &plain);
+        prop_assert!((robust.loss - dpo.loss).abs() < 1e-6);
+        for (x, y) in robust.grads.iter().flatten().zip(dpo.grads.iter().flatten()) {
+            prop_assert!((x - y).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn dr_dpo_at_small_temperature_is_the_smallest_loss(seed: u64) {
+        let plain = Plain::random(&Dpo::default().into(), 5, 20.0, &mut Rng(seed));
+        let robust = solve::<f64>(&DrDpo::default().with_temperature(1e-6).into(), &plain);
+        let dpo = solve::<f64>(&Dpo::default().into(), &plain);
+        let least = dpo.shares.iter().fold(f64::INFINITY, |m, s| m.min(5.0 * s));
+        prop_assert!(robust.loss >= least - 1e-12 && robust.loss < least + 1e-5, "{} {}", robust.loss, least);
+    }
+
+    #[test]
     fn simper_lies_between_minus_1_and_1(seed: u64) {
         let objective = Objective::from(Simper::default());
         let solved = solve::<f64>(&objective, &Plain::random(&objective, 1, 1.0, &mut Rng(seed)));
@@ -188,4 +217,52 @@ fn chi_po_is_finite_at_any_log_ratio() {
     // Beyond 20 nats the slope is that of DPO alone: the margin is far below 0, so σ(−z) is 1.
     let solved = solve::<f64>(&objective, &pair(&objective, [-40.0, -10.0, 0.0, -50.0], [9, 9], 0.0));
     assert!((solved.grads[1][0] - 0.1).abs() < 1e-12, "{:?}", solved.grads);
+}
+
+#[test]
+fn rows_are_weighted() {
+    let four = |objective: Objective, column: Vec<f64>| {
+        let mut plain = Plain::random(&objective, 4, 3.0, &mut Rng(5));
+        plain.columns[0].1 = column;
+        let alone = Plain { columns: Vec::new(), ..plain.clone() };
+        let (found, base) = (solve::<f64>(&objective, &plain), solve::<f64>(&Dpo::default().into(), &alone));
+        found.shares.iter().zip(&base.shares).map(|(x, y)| x / y).collect::<Vec<f64>>()
+    };
+    let near = |found: Vec<f64>, want: [f64; 4]| found.iter().zip(want).for_each(|(a, b)| assert!((a - b).abs() < 1e-12));
+    near(four(DpoRc::default().into(), vec![0.0, 0.5, 1.0, 3.0]), [0.0, 0.5, 1.0, 3.0]);
+    near(four(NsDpo::default().with_discount(0.5).into(), vec![0.0, 1.0, 2.0, 0.5]), [1.0, 0.5, 0.25, 0.5_f64.sqrt()]);
+    near(four(GroupRobust::default().into(), vec![2.0, 2.0, 0.0, 1.0]), [2.0, 2.0, 0.0, 1.0]);
+}
+
+#[test]
+fn dr_dpo_worked() {
+    // Losses of ln 2 and ln 4 at temperature 1: the mean of ½ and ¼ is ⅜.
+    let objective = Objective::from(DrDpo::default().with_beta(1.0));
+    let mut plain = pair(&objective, [-9.0, -9.0, -9.0, -9.0], [4, 4], 0.0);
+    plain.rows = 2;
+    plain.sides.iter_mut().for_each(|s| {
+        (s.policy, s.reference, s.lengths) = (vec![-9.0; 2], vec![-9.0; 2], vec![4; 2]);
+    });
+    plain.sides[0].policy[1] = -9.0 - 3.0_f64.ln();
+    let solved = solve::<f64>(&objective, &plain);
+    assert!((solved.loss + (3.0_f64 / 8.0).ln()).abs() < 1e-12);
+    // Shares ⅔ and ⅓ times σ(−z) of ½ and ¾.
+    assert!((solved.grads[0][0] + 1.0 / 3.0).abs() < 1e-12 && (solved.grads[0][1] + 0.25).abs() < 1e-12);
+    assert!((solved.diagnostics.get("weights").unwrap()[0] - 4.0 / 3.0).abs() < 1e-12);
+}
+
+#[test]
+fn group_weights_stay_on_the_simplex() {
+    let mut weights = GroupWeights::new(&[6, 3, 1], 1.0).unwrap();
+    weights.update(&[1e4, 1.0, 0.5], &[2, 0, 1]).unwrap();
+    assert!((weights.weights().iter().sum::<f64>() - 1.0).abs() < 1e-12 && weights.weights()[2] > 0.999);
+    let frozen = GroupWeights::new(&[6, 3, 1], 0.0).unwrap();
+    let mut moved = frozen.clone();
+    moved.update(&[3.0, 1.0], &[0, 1]).unwrap();
+    let apart = frozen.weights().iter().zip(moved.weights()).map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f64::max) < 1e-12);
+    assert!(GroupWeights::new(&[3, 0], 1.0).is_err() && GroupWeights::new(&[], 1.0).is_err());
+    assert!(weights.column(&[3]).unwrap_err().to_string().contains("no group 3"));
+    assert!(weights.update(&[1.0], &[0, 1]).is_err() && weights.update(&[f64::NAN], &[0]).is_err());
+    assert!(GroupWeights::new(&[1], -1.0).is_err());
 }

@@ -30,8 +30,9 @@ on_pairs!(CalDpo, cal_dpo, |_c| true);
 /// ∂losses/∂lp_w = −β σ(−z) + 2λ (h_w − 1/(2β))      ∂losses/∂lp_l = β σ(−z) + 2λ (h_l + 1/(2β))
 /// ```
 ///
-/// The squares keep the chosen completion from falling along with the rejected one. `λ = 0` is [`dpo()`](crate::dpo()); without the
-/// logistic term they are [`sppo_hard()`](crate::sppo_hard()). The squares are in nats² and far larger than the logistic term at small `β`.
+/// The squares keep the chosen completion from falling along with the rejected one. `λ = 0` is [`dpo()`](crate::dpo());
+/// without the logistic term they are [`sppo_hard()`](crate::sppo_hard()). The squares are in nats² and far larger than the
+/// logistic term at small `β`.
 ///
 /// Source: Xiao et al. 2024, arXiv 2412.14516; the preference term is DPO's own, with `β`.
 ///

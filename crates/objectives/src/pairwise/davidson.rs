@@ -33,12 +33,17 @@ on_pairs_with!(Davidson, davidson, COLUMN);
 /// ∂win/∂z = −W (e^{−z} + ν e^{−z/2})      ∂tie/∂z = ∂win/∂z + ½      ∂z/∂lp_w = β = −∂z/∂lp_l
 /// ```
 ///
-/// The probabilities of win, tie and loss add up to 1; as `ν → 0` ties vanish and wins are [`dpo()`](crate::dpo()). A row is a win where the column `tie` is 0 and a tie where it is 1; a tie does not know which side is called chosen.
+/// The probabilities of win, tie and loss add up to 1; as `ν → 0` ties vanish and wins are
+/// [`dpo()`](crate::dpo()).
+///
+/// A row is a win where the column `tie` is 0 and a tie where it is 1; a tie does not know which side is
+/// called chosen.
 ///
 /// Source: Davidson 1970; Chen et al. 2024, arXiv 2409.17431 (DPO-D).
 ///
 /// # Errors
-/// As [`dpo()`](crate::dpo()). [`ObjectiveError::Column`] for an entry that is neither 0 nor 1, [`ObjectiveError::Core`] unless there is one per pair.
+/// As [`dpo()`](crate::dpo()).
+/// [`ObjectiveError::Column`] for an entry that is neither 0 nor 1, [`ObjectiveError::Core`] unless there is one per pair.
 ///
 /// ```
 /// use dfdx::prelude::*;

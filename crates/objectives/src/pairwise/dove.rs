@@ -50,8 +50,8 @@ impl Method for Dove {
 ///
 /// With DPO, `z = β [(Δ prompt_w − Δ prompt_l) + (Δ completion_w − Δ completion_l)]`, `Δ` being policy minus reference, in
 /// nats. With the same prompt on both sides it is `base` of the completions. `"completion"` leaves the prompts out: the
-/// ablation that shows whether the policy has learnt more than which prompts are likely. Lengths are those of the tokens that
-/// are compared. The prompt mask must leave out a first token that nothing predicts, and padding. With a reference,
+/// ablation that shows whether the policy has learnt more than which prompts are likely. Lengths are those of the tokens
+/// that are compared. The prompt mask must leave out a first token that nothing predicts, and padding. With a reference,
 /// `prompt_ratios/chosen` and `prompt_ratios/rejected` report `Δ prompt`.
 ///
 /// Source: Bansal et al. 2024, arXiv 2404.00530 (later called JPO), and the authors' code, which cuts rejected

@@ -30,8 +30,8 @@ on_pairs!(Dpop, dpop, |_c| true);
 /// ∂losses/∂lp_w = −β (1 + λ [h_w < 0]) σ(−z)      ∂losses/∂lp_l = β σ(−z)
 /// ```
 ///
-/// The penalty acts only where `displacement/fell` is 1; `λ = 0` is [`dpo()`](crate::dpo()). Where every completion is sometimes chosen
-/// and sometimes rejected the policy stays at the reference.
+/// The penalty acts only where `displacement/fell` is 1; `λ = 0` is [`dpo()`](crate::dpo()). Where every completion is
+/// sometimes chosen and sometimes rejected the policy stays at the reference.
 ///
 /// Source: Pal et al. 2024, arXiv 2402.13228.
 ///

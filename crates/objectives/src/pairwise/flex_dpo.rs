@@ -33,10 +33,10 @@ on_pairs!(FlexDpo, flex_dpo, |_c| true);
 /// ∂losses/∂lp_w = −β₊ σ(−z) − λ / n_w      ∂losses/∂lp_l = β₋ σ(−z)
 /// ```
 ///
-/// A smaller `β₋` pushes rejected completions less; `β₋ = β₊` and `λ = 0` is [`dpo()`](crate::dpo()). Beside the figures of all
-/// pairwise losses it reports `displacement/rejected`, the rejected log-ratio (a drop much faster than the chosen one is the
-/// first property); `gradients/log_ratio`, the log of the gradient in the probability of the rejected completion over that of
-/// the chosen one, `log(β₋/β₊) + lp_w − lp_l` (the second; not for `β₋ = 0`); and `logps/seen`, the log of both
+/// A smaller `β₋` pushes rejected completions less; `β₋ = β₊` and `λ = 0` is [`dpo()`](crate::dpo()). Beside the figures of
+/// all pairwise losses it reports `displacement/rejected`, the rejected log-ratio (a drop much faster than the chosen one is
+/// the first property); `gradients/log_ratio`, the log of the gradient in the probability of the rejected completion over
+/// that of the chosen one, `log(β₋/β₊) + lp_w − lp_l` (the second; not for `β₋ = 0`); and `logps/seen`, the log of both
 /// completions' probability together (the third: what it loses goes to unseen ones). Rewards are `β₊` times the log-ratios.
 ///
 /// Source: Yan et al. 2024, arXiv 2406.07327. The form is known from public accounts of the paper, which leave the

@@ -33,13 +33,14 @@ on_pairs_with!(Odpo, odpo, COLUMN);
 /// ∂losses/∂lp_w = −β σ(α g − z) = −∂losses/∂lp_l
 /// ```
 ///
-/// `α = 0` or gaps of 0 are [`dpo()`](crate::dpo()). The paper's offset is `α f(gap)`, with `f` also a logarithm: put the transformed
-/// gap in the column. The reported margins are without the offset.
+/// `α = 0` or gaps of 0 are [`dpo()`](crate::dpo()). The paper's offset is `α f(gap)`, with `f` also a logarithm: put the
+/// transformed gap in the column. The reported margins are without the offset.
 ///
 /// Source: Amini et al. 2024, arXiv 2402.10571.
 ///
 /// # Errors
-/// As [`dpo()`](crate::dpo()). [`ObjectiveError::Column`] for a negative gap, [`ObjectiveError::Core`] unless there is one per pair.
+/// As [`dpo()`](crate::dpo()). [`ObjectiveError::Column`] for a negative gap, [`ObjectiveError::Core`] unless there is one
+/// per pair.
 ///
 /// ```
 /// use dfdx::prelude::*;

@@ -31,9 +31,9 @@ on_pairs!(RDpo, r_dpo, |_c| true);
 /// ∂losses/∂lp_w = −β σ(−z) = −∂losses/∂lp_l
 /// ```
 ///
-/// The optimum of reward minus `α n` under the KL penalty has the reward `β h + α n`, which gives the sign: with `α > 0` a longer
-/// chosen completion already explains a part of the preference, and the policy has less to learn from it. `α = 0` or equal
-/// lengths are [`dpo()`](crate::dpo()). Lengths have no gradient; the reported rewards are without the price.
+/// The optimum of reward minus `α n` under the KL penalty has the reward `β h + α n`, which gives the sign: with `α > 0` a
+/// longer chosen completion already explains a part of the preference, and the policy has less to learn from it. `α = 0` or
+/// equal lengths are [`dpo()`](crate::dpo()). Lengths have no gradient; the reported rewards are without the price.
 ///
 /// Source: Park et al. 2024, arXiv 2403.19159.
 ///

@@ -34,12 +34,17 @@ on_pairs_with!(RaoKupper, rao_kupper, COLUMN);
 /// ∂win/∂z = −σ(ν − z)      ∂tie/∂z = σ(z + ν) − σ(ν − z)      ∂z/∂lp_w = β = −∂z/∂lp_l
 /// ```
 ///
-/// The probabilities of win, tie and loss add up to 1; as `ν → 0` ties vanish and wins are [`dpo()`](crate::dpo()). A row is a win where the column `tie` is 0 and a tie where it is 1; a tie does not know which side is called chosen.
+/// The probabilities of win, tie and loss add up to 1; as `ν → 0` ties vanish and wins are
+/// [`dpo()`](crate::dpo()).
+///
+/// A row is a win where the column `tie` is 0 and a tie where it is 1; a tie does not know which side is
+/// called chosen.
 ///
 /// Source: Rao and Kupper 1967; Chen et al. 2024, arXiv 2409.17431 (DPO-RK).
 ///
 /// # Errors
-/// As [`dpo()`](crate::dpo()). [`ObjectiveError::Column`] for an entry that is neither 0 nor 1, [`ObjectiveError::Core`] unless there is one per pair.
+/// As [`dpo()`](crate::dpo()).
+/// [`ObjectiveError::Column`] for an entry that is neither 0 nor 1, [`ObjectiveError::Core`] unless there is one per pair.
 ///
 /// ```
 /// use dfdx::prelude::*;

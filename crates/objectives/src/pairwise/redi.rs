@@ -35,8 +35,8 @@ free_pairs!(Redi, redi);
 /// number of steps and the learning rate are part of the method. Watch `mean_logps/chosen`: a slow fall of both sides is
 /// normal, a sharp one is collapse. Rewards are `a`.
 ///
-/// Source: the REDI paper 2025, arXiv 2505.24850, equation 5, and the authors' code, from which the defaults come; there `decay` is an
-/// unpublished option that is off, and the two weights are coefficients of the same loss.
+/// Source: the REDI paper 2025, arXiv 2505.24850, equation 5, and the authors' code, from which the defaults come; there
+/// `decay` is an unpublished option that is off, and the two weights are coefficients of the same loss.
 ///
 /// # Errors
 /// [`ObjectiveError::Config`]; [`ObjectiveError::Core`] for a loss that is not finite.

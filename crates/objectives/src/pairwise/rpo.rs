@@ -35,12 +35,12 @@ on_pairs!(Rpo, rpo, |_c| true);
 /// ∂losses/∂lp_w = −β σ(−z) − ηβ, − η/n_w or − η      ∂losses/∂lp_l = β σ(−z)
 /// ```
 ///
-/// The likelihood's gradient does not vanish with the margin, so the chosen completions cannot drift down for free. One `η` does not
-/// carry over from one form to another: at 0.005 and `β` = 0.01 the first and the last are alike at 100 tokens. Not to be
-/// confused with iterative reasoning preference optimisation, to which TRL's former `rpo_alpha` refers.
+/// The likelihood's gradient does not vanish with the margin, so the chosen completions cannot drift down for free. One `η`
+/// does not carry over from one form to another: at 0.005 and `β` = 0.01 the first and the last are alike at 100 tokens. Not
+/// to be confused with iterative reasoning preference optimisation, to which TRL's former `rpo_alpha` refers.
 ///
-/// Source: Liu et al. 2024, arXiv 2405.16436, and the authors' code (defaults of its 7B recipes; weights below 10⁻⁶ count as 0
-/// there, not here).
+/// Source: Liu et al. 2024, arXiv 2405.16436, and the authors' code (defaults of its 7B recipes; weights below 10⁻⁶ count as
+/// 0 there, not here).
 ///
 /// # Errors
 /// As [`dpo()`](crate::dpo()).

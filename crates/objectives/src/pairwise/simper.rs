@@ -25,8 +25,8 @@ free_pairs!(Simper, simper);
 /// ∂losses/∂lp_w = −e^{a_w} / n_w      ∂losses/∂lp_l = +e^{a_l} / n_l
 /// ```
 ///
-/// The loss lies between −1 and 1 and is 0 where both are equally likely; completions that are far from likely have hardly any
-/// gradient. Rewards are `a`.
+/// The loss lies between −1 and 1 and is 0 where both are equally likely; completions that are far from likely have hardly
+/// any gradient. Rewards are `a`.
 ///
 /// Source: Xiao et al. 2025, arXiv 2502.00883.
 ///

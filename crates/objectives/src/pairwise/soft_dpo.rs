@@ -24,21 +24,23 @@ on_pairs_with!(SoftDpo, soft_dpo, COLUMN);
 
 /// DPO with soft labels: the two completions of a pair are averaged geometrically by the label (GDPO).
 ///
-/// With log-ratios `h` in nats and the share `p` of judges that prefer the chosen completion (column `chosen_share`, from 0 to 1):
+/// With log-ratios `h` in nats and the share `p` of judges that prefer the chosen completion (column `chosen_share`, from 0
+/// to 1):
 ///
 /// ```text
 /// z = β (2p − 1) (h_w − h_l)      losses = −log σ(z)      weights = 1
 /// ∂losses/∂lp_w = −β (2p − 1) σ(−z) = −∂losses/∂lp_l
 /// ```
 ///
-/// Pairs on which the judges are split have no gradient; at `p = 1` it is [`dpo()`](crate::dpo()), at `p = 0` the pair is turned
-/// round. [`cdpo()`](crate::cdpo()) averages the losses in place of the completions and pulls the margin to a finite value. The
-/// reported rewards are those of DPO.
+/// Pairs on which the judges are split have no gradient; at `p = 1` it is [`dpo()`](crate::dpo()), at `p = 0` the pair is
+/// turned round. [`cdpo()`](crate::cdpo()) averages the losses in place of the completions and pulls the margin to a finite
+/// value. The reported rewards are those of DPO.
 ///
 /// Source: Furuta et al. 2024, arXiv 2409.06691 (GDPO; other methods bear that name too).
 ///
 /// # Errors
-/// As [`dpo()`](crate::dpo()). [`ObjectiveError::Column`] for a share outside 0 to 1, [`ObjectiveError::Core`] unless there is one per pair.
+/// As [`dpo()`](crate::dpo()). [`ObjectiveError::Column`] for a share outside 0 to 1, [`ObjectiveError::Core`] unless there
+/// is one per pair.
 ///
 /// ```
 /// use dfdx::prelude::*;
