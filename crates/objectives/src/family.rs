@@ -183,6 +183,10 @@ methods! {
     GroupRobust(GroupRobust) = "group_robust";
     /// Non-stationary DPO; see [`ns_dpo()`].
     NsDpo(NsDpo) = "ns_dpo";
+    /// Earlier tokens count for more; see [`d2po()`].
+    D2po(D2po) = "d2po";
+    /// Equally many sampled tokens on both sides; see [`sampo()`].
+    Sampo(Sampo) = "sampo";
     /// Length-normalised DPO; see [`ln_dpo()`].
     LnDpo(LnDpo) = "ln_dpo";
     /// SimPO; see [`simpo()`].

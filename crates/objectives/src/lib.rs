@@ -9,7 +9,8 @@
 //! [`flex_dpo()`], [`odpo()`], [`dpop()`], [`r_dpo()`], [`cal_dpo()`], [`chi_po()`], [`npo()`], [`soft_dpo()`], with ties
 //! [`rao_kupper()`], [`davidson()`]; over the batch [`dr_dpo()`]; by weighted rows [`dpo_rc()`], [`ns_dpo()`],
 //! [`group_robust()`]; without a reference [`simpo()`], [`alphapo()`], [`cpo()`], [`asft()`], [`redi()`],
-//! [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`], [`dove()`]; with a
+//! [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`], [`dove()`], [`d2po()`], [`sampo()`];
+//! with a
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
 //! [`plackett_luce()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!

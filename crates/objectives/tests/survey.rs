@@ -175,6 +175,32 @@ proptest! {
     }
 
     #[test]
+    fn d2po_and_sampo_of_whole_completions_are_dpo(seed: u64) {
+        let dpo = || LdDpo::default().with_alpha(1.0);
+        same(D2po::default().with_decay(1.0), dpo(), seed, as_it_is)?;
+        same(Sampo::default(), dpo(), seed, |p| p.columns.iter_mut().for_each(|(_, v)| v.fill(1.0)))?;
+    }
+
+    #[test]
+    fn sampo_without_tokens_says_nothing(seed: u64) {
+        let sampo = Objective::from(Sampo::default());
+        let mut plain = Plain::random(&sampo, 1, 20.0, &mut Rng(seed));
+        plain.columns.iter_mut().for_each(|(_, v)| v.fill(0.0));
+        let solved = solve::<f64>(&sampo, &plain);
+        prop_assert!((solved.loss - 2.0_f64.ln()).abs() < 1e-12);
+        prop_assert!(solved.grads.iter().flatten().all(|g| *g == 0.0));
+    }
+
+    #[test]
+    fn d2po_decays_by_the_token(seed: u64) {
+        let d2po = Objective::from(D2po::default().with_decay(0.5));
+        let plain = Plain::random(&d2po, 1, 1.0, &mut Rng(seed));
+        let solved = solve::<f64>(&d2po, &plain);
+        let of_completion: Vec<f64> = (0..plain.width).filter(|&i| plain.sides[0].mask[i]).map(|i| solved.grads[0][i]).collect();
+        prop_assert!(of_completion.windows(2).all(|w| (0.5 * w[0] - w[1]).abs() < 1e-12));
+    }
+
+    #[test]
     fn simper_lies_between_minus_1_and_1(seed: u64) {
         let objective = Objective::from(Simper::default());
         let solved = solve::<f64>(&objective, &Plain::random(&objective, 1, 1.0, &mut Rng(seed)));
