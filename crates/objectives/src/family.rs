@@ -147,6 +147,50 @@ methods! {
     ApoDown(ApoDown) = "apo_down";
     /// Discovered preference optimisation; see [`discopop()`].
     Discopop(Discopop) = "discopop";
+    /// Aligned supervised fine-tuning; see [`asft()`].
+    Asft(Asft) = "asft";
+    /// DPO with calibrated log-ratios; see [`cal_dpo()`].
+    CalDpo(CalDpo) = "cal_dpo";
+    /// DPO with a chi-squared penalty; see [`chi_po()`].
+    ChiPo(ChiPo) = "chi_po";
+    /// DPO with Davidson's ties; see [`davidson()`].
+    Davidson(Davidson) = "davidson";
+    /// Preferences between pairs of prompt and completion; see [`dove()`].
+    Dove(Dove) = "dove";
+    /// DPO-Positive; see [`dpop()`].
+    Dpop(Dpop) = "dpop";
+    /// DPO with a scale for each side; see [`flex_dpo()`].
+    FlexDpo(FlexDpo) = "flex_dpo";
+    /// Negative preference optimisation; see [`npo()`].
+    Npo(Npo) = "npo";
+    /// DPO with an offset; see [`odpo()`].
+    Odpo(Odpo) = "odpo";
+    /// DPO with a price for length; see [`r_dpo()`].
+    RDpo(RDpo) = "r_dpo";
+    /// DPO with Rao and Kupper's ties; see [`rao_kupper()`].
+    RaoKupper(RaoKupper) = "rao_kupper";
+    /// Reinforcement distillation; see [`redi()`].
+    Redi(Redi) = "redi";
+    /// Regularised preference optimisation; see [`rpo()`].
+    Rpo(Rpo) = "rpo";
+    /// NPO per token without a reference; see [`simnpo()`].
+    Simnpo(Simnpo) = "simnpo";
+    /// Inverse perplexities; see [`simper()`].
+    Simper(Simper) = "simper";
+    /// DPO with soft labels; see [`soft_dpo()`].
+    SoftDpo(SoftDpo) = "soft_dpo";
+    /// Reward difference optimisation; see [`dpo_rc()`].
+    DpoRc(DpoRc) = "dpo_rc";
+    /// A soft minimum of losses over the batch; see [`dr_dpo()`].
+    DrDpo(DrDpo) = "dr_dpo";
+    /// Group-robust preference optimisation; see [`group_robust()`].
+    GroupRobust(GroupRobust) = "group_robust";
+    /// Non-stationary DPO; see [`ns_dpo()`].
+    NsDpo(NsDpo) = "ns_dpo";
+    /// Earlier tokens count for more; see [`d2po()`].
+    D2po(D2po) = "d2po";
+    /// Equally many sampled tokens on both sides; see [`sampo()`].
+    Sampo(Sampo) = "sampo";
     /// Length-normalised DPO; see [`ln_dpo()`].
     LnDpo(LnDpo) = "ln_dpo";
     /// SimPO; see [`simpo()`].

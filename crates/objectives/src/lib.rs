@@ -5,9 +5,12 @@
 //! No function takes a mean; the caller divides once over all rows of its step.
 //!
 //! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
-//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`], [`modpo()`],
-//! [`mah_dpo()`]; without a
-//! reference [`simpo()`], [`alphapo()`], [`cpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`]; with a
+//! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`], [`rpo()`],
+//! [`flex_dpo()`], [`odpo()`], [`dpop()`], [`r_dpo()`], [`cal_dpo()`], [`chi_po()`], [`npo()`], [`soft_dpo()`], with ties
+//! [`rao_kupper()`], [`davidson()`]; of several objectives [`modpo()`], [`mah_dpo()`]; over the batch [`dr_dpo()`]; by weighted
+//! rows [`dpo_rc()`], [`ns_dpo()`], [`group_robust()`]; without a reference [`simpo()`], [`alphapo()`], [`cpo()`], [`asft()`],
+//! [`redi()`], [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`], [`dove()`],
+//! [`d2po()`], [`sampo()`]; with a
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
 //! [`plackett_luce()`], [`ranking_pairs()`], [`lambda_ranking()`], [`softmax_ranking()`], [`in_context_ranking()`],
 //! [`brain()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`],

@@ -92,3 +92,29 @@ macro_rules! free_pairs {
     };
 }
 pub(crate) use free_pairs;
+
+/// [`Method`] for a loss of pairs with a reference and one constant per row.
+macro_rules! on_pairs_with {
+    ($config:ident, $function:path, $column:expr) => {
+        impl crate::Method for $config {
+            const INPUT: crate::InputKind = crate::InputKind::Pairs;
+
+            fn needs_reference(&self) -> bool {
+                true
+            }
+
+            fn columns(&self) -> Vec<crate::Column> {
+                vec![$column]
+            }
+
+            fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+                &self,
+                batch: crate::Batch<P, C, E, D, T>,
+            ) -> Result<LossTerms<P, E, D, T>, crate::ObjectiveError> {
+                let (policy, reference, columns) = batch.into_pairs(Self::NAME)?;
+                $function(policy, reference, columns.get($column.name).unwrap_or_default(), self)
+            }
+        }
+    };
+}
+pub(crate) use on_pairs_with;
