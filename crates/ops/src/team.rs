@@ -96,7 +96,7 @@ impl Team {
         // SAFETY: this thread holds `lent`, the last round is closed and empty
         unsafe { *self.job.get() = Some(job) };
         let round = (self.state.load(Relaxed) / ROUND).wrapping_add(1) << 32;
-        self.state.store(round | helpers as u64 * PLACE, SeqCst);
+        self.state.store(round | (helpers as u64 * PLACE), SeqCst);
         if self.asleep.load(SeqCst) > 0 {
             drop(self.guard());
             self.bell.notify_all();

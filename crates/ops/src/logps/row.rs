@@ -29,7 +29,7 @@ simd! {
         };
         let mut chunks = x.chunks_exact(LANES);
         for c in &mut chunks {
-            for l in 0..LANES { add(l, c[l]); }
+            for (l, &v) in c.iter().enumerate() { add(l, v); }
         }
         for (l, &v) in chunks.remainder().iter().enumerate() { add(l, v); }
         for (sum, acc) in sums.iter_mut().zip(acc) { *sum += acc.into_iter().fold(E::zero(), |a, b| a + b); }
