@@ -87,7 +87,7 @@ fn unknown_keys_and_names_with_the_nearest() {
     says(&of(TINY.replace("test_pairs = 30", "test_pears = 30"), &[]), &["world.test_pears", "did you mean `test_pairs`"]);
     says(&of(TINY.into(), &["stages.dpo.lerning_rate=1".into()]), &["stages.dpo.lerning_rate", "`learning_rate`"]);
     says(&of(TINY.into(), &["stages.dpo.objective.betta=1".into()]), &["betta", "did you mean `beta`"]);
-    says(&of(TINY.into(), &["stages.dpo.objective.method=dop".into()]), &["dop", "did you mean `dpo`"]);
+    says(&of(TINY.into(), &["stages.dpo.objective.method=simop".into()]), &["simop", "did you mean `simpo`"]);
     says(&of(TINY.into(), &["stages.ppo.epochs=1".into()]), &["holds no `ppo`", "sft, dpo"]);
     says(&of(TINY.into(), &["stages.dpo.reference=sfd".into()]), &["`reference` is `sfd`", "sft, model"]);
     says(&of(TINY.into(), &["stages.sft.reference=model".into()]), &["`reference`", "does not read one"]);
