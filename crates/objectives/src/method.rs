@@ -118,3 +118,33 @@ macro_rules! on_pairs_with {
     };
 }
 pub(crate) use on_pairs_with;
+
+/// [`Method`] for a loss of the pairs that `base` reads, made of sums that `$function` takes over tokens.
+macro_rules! sums_for_base {
+    ($config:ident, $function:path) => {
+        impl crate::Method for $config {
+            const INPUT: crate::InputKind = crate::InputKind::PairTokens;
+
+            fn needs_reference(&self) -> bool {
+                self.base.needs_reference()
+            }
+
+            fn columns(&self) -> Vec<crate::Column> {
+                self.base.columns()
+            }
+
+            fn couples_rows(&self) -> bool {
+                self.base.couples_rows()
+            }
+
+            fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+                &self,
+                batch: crate::Batch<P, C, E, D, T>,
+            ) -> Result<LossTerms<P, E, D, T>, crate::ObjectiveError> {
+                let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
+                $function(policy, reference, columns, self)
+            }
+        }
+    };
+}
+pub(crate) use sums_for_base;

@@ -3,8 +3,9 @@
 use dfdx::prelude::*;
 use tropism_core::{Columns, LossTerms, PairLogps, PairTokens, TokenLogps};
 
+use crate::method::sums_for_base;
 use crate::options::{options, pair_method, share};
-use crate::{Batch, Dpo, InputKind, Method, Objective, ObjectiveError};
+use crate::{Batch, Dpo, Objective, ObjectiveError};
 
 options! {
     /// Options of [`d2po()`].
@@ -16,29 +17,7 @@ options! {
     }
 }
 
-impl Method for D2po {
-    const INPUT: InputKind = InputKind::PairTokens;
-
-    fn needs_reference(&self) -> bool {
-        self.base.needs_reference()
-    }
-
-    fn columns(&self) -> Vec<crate::Column> {
-        self.base.columns()
-    }
-
-    fn couples_rows(&self) -> bool {
-        self.base.couples_rows()
-    }
-
-    fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-        &self,
-        batch: Batch<P, C, E, D, T>,
-    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
-        decayed(policy, reference, columns, self)
-    }
-}
+sums_for_base!(D2po, decayed);
 
 /// A loss of pairs whose tokens count for less the later they come.
 ///

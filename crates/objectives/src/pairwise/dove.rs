@@ -3,9 +3,10 @@
 use dfdx::prelude::*;
 use tropism_core::{LossTerms, PairLogps, PairTokens, SequenceLogps, TokenLogps};
 
+use crate::method::sums_for_base;
 use crate::options::{any, options, pair_method};
 use crate::pairwise::Likelihood;
-use crate::{Batch, Dpo, InputKind, Method, Objective, ObjectiveError};
+use crate::{Batch, Dpo, Objective, ObjectiveError};
 
 options! {
     /// Options of [`dove()`].
@@ -17,29 +18,7 @@ options! {
     }
 }
 
-impl Method for Dove {
-    const INPUT: InputKind = InputKind::PairTokens;
-
-    fn needs_reference(&self) -> bool {
-        self.base.needs_reference()
-    }
-
-    fn columns(&self) -> Vec<crate::Column> {
-        self.base.columns()
-    }
-
-    fn couples_rows(&self) -> bool {
-        self.base.couples_rows()
-    }
-
-    fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-        &self,
-        batch: Batch<P, C, E, D, T>,
-    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
-        joint(policy, reference, columns, self)
-    }
-}
+sums_for_base!(Dove, joint);
 
 /// A loss of pairs on the joint log-probability of prompt and completion, for completions of different prompts.
 ///

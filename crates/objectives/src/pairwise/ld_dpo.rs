@@ -2,10 +2,11 @@
 
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
-use tropism_core::{LossTerms, PairLogps, PairTokens, TokenLogps};
+use tropism_core::{Columns, LossTerms, PairLogps, PairTokens, TokenLogps};
 
+use crate::method::sums_for_base;
 use crate::options::{any, options, pair_method, share};
-use crate::{Batch, Dpo, InputKind, Method, Objective, ObjectiveError};
+use crate::{Batch, Dpo, Objective, ObjectiveError};
 
 /// Whose log-probabilities are tempered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,30 +31,7 @@ options! {
     }
 }
 
-impl Method for LdDpo {
-    const INPUT: InputKind = InputKind::PairTokens;
-
-    fn needs_reference(&self) -> bool {
-        self.base.needs_reference()
-    }
-
-    fn columns(&self) -> Vec<crate::Column> {
-        self.base.columns()
-    }
-
-    fn couples_rows(&self) -> bool {
-        self.base.couples_rows()
-    }
-
-    fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-        &self,
-        batch: Batch<P, C, E, D, T>,
-    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
-        let (policy, reference) = temper(policy, reference, self)?;
-        self.base.loss(Batch::<P, C, E, D, T>::pairs(policy, reference).with_columns(columns))
-    }
-}
+sums_for_base!(LdDpo, on_tempered);
 
 /// A loss of pairs whose log-probabilities are split at the length `k = min(n_w, n_l)` of the shorter completion.
 ///
@@ -91,8 +69,17 @@ pub fn ld_dpo<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     config: &LdDpo,
 ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
     config.check()?;
-    let (policy, reference) = temper(policy, reference.into(), config)?;
-    config.base.loss(Batch::<P, C, E, D, T>::pairs(policy, reference))
+    on_tempered(policy, reference.into(), Columns::default(), config)
+}
+
+fn on_tempered<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    policy: PairTokens<P, C, E, D, T>,
+    reference: Option<PairTokens<P, C, E, D>>,
+    columns: Columns,
+    config: &LdDpo,
+) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
+    let (policy, reference) = temper(policy, reference, config)?;
+    config.base.loss(Batch::<P, C, E, D, T>::pairs(policy, reference).with_columns(columns))
 }
 
 /// Tempered sums of a policy and its reference.
