@@ -9,7 +9,8 @@
 //! * [`PairScores`] and [`ScoreTable`]: predictions of reward models;
 //! * [`Columns`]: constants of a batch, such as score gaps;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
-//! * [`numerics`]: the few functions that need care in floating point.
+//! * [`numerics`]: the few functions that need care in floating point;
+//! * [`options!`](crate::options!) and [`options`](mod@options): configuration structs of methods, and rules for their values.
 //!
 //! Everything is generic over the batch axis (`Const<N>` or `usize`), the float dtype, the device and the tape of
 //! dfdx. Log-probabilities are in nats, lengths in tokens.
@@ -37,6 +38,7 @@ mod error;
 mod lists;
 mod masked;
 pub mod numerics;
+pub mod options;
 mod pair_tokens;
 mod pairs;
 mod scores;
@@ -47,7 +49,7 @@ mod triples;
 
 pub use columns::Columns;
 pub use diagnostics::Diagnostics;
-pub use error::CoreError;
+pub use error::{CoreError, OptionError};
 pub use lists::ListLogps;
 pub use pair_tokens::PairTokens;
 pub use pairs::PairLogps;
