@@ -1,18 +1,15 @@
 //! Losses of two players: SRPO. Worked numbers, identities and limits.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::given::{check, solved};
-use common::pairs::close;
-use common::plain::{Plain, Rng};
-use common::prove::prove;
-use common::solve::solve;
+use crate::common::given::{check, solved};
+use crate::common::pairs::close;
+use crate::common::plain::{Plain, Rng};
+use crate::common::prove::prove;
+use crate::common::solve::solve;
 use proptest::prelude::*;
 use tropism_objectives::*;
 
 /// One pair with the log-ratios `g_w`, `g_l`, `t_wl`, `t_ll`, `t_ww`, `t_lw`, and a soft label where the method reads it.
-fn srpo_of(config: Srpo, ratios: [f64; 6], share: f64) -> common::solve::Solved {
+fn srpo_of(config: Srpo, ratios: [f64; 6], share: f64) -> crate::common::solve::Solved {
     let policy = ratios.map(|h| [h - 20.0]);
     let sides: Vec<(&[f64], &[f64])> = policy.iter().map(|p| (p.as_slice(), [-20.0].as_slice())).collect();
     solved(config, &sides, &[&[share]])

@@ -1,11 +1,8 @@
 //! Several objectives and iterations: MODPO, MAH-DPO, DNO, SELM. Worked numbers, identities and limits.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::given::{check, solved};
-use common::pairs::close;
-use common::prove::{Proof, prove};
+use crate::common::given::{check, solved};
+use crate::common::pairs::close;
+use crate::common::prove::{Proof, prove};
 use tropism_objectives::*;
 
 const PAIR: [(&[f64], &[f64]); 2] = [(&[-30.0], &[-31.0]), (&[-35.0], &[-33.0])];
