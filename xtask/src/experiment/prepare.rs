@@ -117,7 +117,11 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let unpaired = Rows::unpaired(if unpaired { &pairs } else { &[] });
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, audit, hashes, .. } = records;
-    Ok(Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, world, audit, hashes })
+    let prepared = Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, world, audit, hashes };
+    for stage in &prepared.config.stages {
+        stage.check_rows(prepared.rows(&stage.objective))?;
+    }
+    Ok(prepared)
 }
 
 fn from_world(config: &Experiment, w: &World) -> Result<Records, XtaskError> {
