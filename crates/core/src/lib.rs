@@ -7,7 +7,8 @@
 //! * [`SequenceLogps`], [`PairLogps`], [`TripleLogps`], [`ListLogps`]: their sums for one, two, three or `K` completions
 //!   of a prompt, with lengths; [`PairTokens`]: pairs by token;
 //! * [`PairScores`] and [`ScoreTable`]: predictions of reward models;
-//! * [`Columns`]: constants of a batch, such as score gaps;
+//! * [`Columns`]: constants of a batch, such as score gaps; [`Column`]: what a method says about one;
+//! * [`VocabularyFigure`]: a figure per token of whole distributions, read chunk by chunk;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
 //! * [`numerics`]: the few functions that need care in floating point;
 //! * [`options!`](crate::options!) and [`options`](mod@options): configuration structs of methods, and rules for their values.
@@ -32,6 +33,7 @@
 //! # Ok::<(), tropism_core::CoreError>(())
 //! ```
 
+mod column;
 mod columns;
 mod diagnostics;
 mod error;
@@ -46,7 +48,9 @@ mod sequences;
 mod terms;
 mod tokens;
 mod triples;
+mod vocabulary;
 
+pub use column::{Column, ColumnError, Domain, Per};
 pub use columns::Columns;
 pub use diagnostics::Diagnostics;
 pub use error::{CoreError, OptionError};
@@ -58,3 +62,4 @@ pub use sequences::SequenceLogps;
 pub use terms::LossTerms;
 pub use tokens::TokenLogps;
 pub use triples::TripleLogps;
+pub use vocabulary::VocabularyFigure;
