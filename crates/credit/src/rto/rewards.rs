@@ -49,7 +49,7 @@ fn bound(method: &'static str, key: &'static str, value: &f64) -> Result<(), Opt
 }
 
 /// Log-probabilities of sampled completions, all without gradient and at the temperature they were sampled at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct RtoModels<'a, P: Dim, C: Dim, E: Dtype, D: Device<E>> {
     /// Under the policy that sampled them.
     pub old: &'a TokenLogps<P, C, E, D>,
@@ -103,14 +103,14 @@ pub struct RtoRewards {
 /// let (old, reference) = (tokens([-1.0, -0.5, -2.0, -0.3])?, tokens([-1.2, -0.6, -1.5, -0.3])?);
 /// let dpo = tokens([-0.9, -2.1, -1.0, -0.2])?;
 /// let models = RtoModels { old: &old, reference: &reference, dpo: Some(&dpo) };
-/// let found = rto_rewards(models, &[1.2], None, &Rto::default())?;
+/// let found = rto_rewards(&models, &[1.2], None, &Rto::default())?;
 /// let want = [0.013, -0.051, 0.030, 1.205];
 /// assert!(found.rewards.iter().zip(want).all(|(r, w)| (r - w).abs() < 1e-12));
 /// assert_eq!(found.clipped, [1]);
 /// # Ok::<(), tropism_credit::CreditError>(())
 /// ```
 pub fn rto_rewards<P: Dim, C: Dim, E: Dtype, D: Device<E>>(
-    models: RtoModels<'_, P, C, E, D>,
+    models: &RtoModels<'_, P, C, E, D>,
     scores: &[f64],
     sentence_ends: Option<&[bool]>,
     config: &Rto,
