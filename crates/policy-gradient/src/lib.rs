@@ -7,6 +7,8 @@ mod entropy;
 mod error;
 mod family;
 mod field;
+#[cfg(feature = "golden")]
+pub mod golden;
 mod groups;
 mod kl;
 mod method;

@@ -37,6 +37,8 @@ pub struct Rollout<P: Dim, C: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
     pub(crate) critic: Option<Critic<P, C, E, D, T>>,
     /// By cell.
     pub(crate) advantages: Option<Vec<f64>>,
+    /// By row, if they were given so.
+    pub(crate) row_advantages: Option<Vec<f64>>,
     pub(crate) rewards: Option<Vec<f64>>,
     pub(crate) groups: Option<Groups>,
     pub(crate) step_kl: Option<f64>,
@@ -56,6 +58,7 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Rollout<P, C, E, D, 
             entropy_threshold: None,
             critic: None,
             advantages: None,
+            row_advantages: None,
             rewards: None,
             groups: None,
             step_kl: None,
@@ -75,6 +78,8 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Rollout<P, C, E, D, 
     pub fn with_advantages(mut self, advantages: &[f64]) -> Result<Self, PolicyGradientError> {
         let (rows, columns) = self.policy.size();
         let by_cell: Vec<f64> = if advantages.len() == rows {
+            CoreError::check_finite("advantages", advantages)?;
+            self.row_advantages = Some(advantages.to_vec());
             advantages.iter().flat_map(|&a| std::iter::repeat_n(a, columns)).collect()
         } else {
             CoreError::check_size("advantages", rows * columns, advantages.len())?;

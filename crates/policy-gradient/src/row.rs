@@ -13,6 +13,8 @@ pub(crate) struct Row {
     pub(crate) logps: Vec<f64>,
     pub(crate) old: Vec<f64>,
     pub(crate) advantages: Vec<f64>,
+    /// That of the completion, if it was given so.
+    pub(crate) advantage: f64,
     pub(crate) reference: Option<Vec<f64>>,
     pub(crate) sampler: Option<Vec<f64>>,
     pub(crate) entropies: Option<Vec<f64>>,
@@ -37,6 +39,7 @@ impl Row {
                 reference: reference.as_deref().map(pick),
                 sampler: sampler.as_deref().map(pick),
                 entropies: entropies.as_deref().map(pick),
+                advantage: rollout.row_advantages.as_ref().map_or(0.0, |a| a[row]),
                 logps,
                 cells,
             }

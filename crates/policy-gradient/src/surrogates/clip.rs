@@ -59,6 +59,10 @@ impl Surrogate for Clip {
             figure: None,
         }
     }
+
+    fn empty(&self, advantage: f64) -> f64 {
+        if self.level == RatioLevel::SequenceSum { -advantage } else { 0.0 }
+    }
 }
 
 /// Options of a method of the clip family that the loss reads.

@@ -75,6 +75,11 @@ pub(crate) trait Surrogate {
     /// Values, and the gradient of `Σ weights · values`.
     fn score(&self, row: &Row, weights: &[f64]) -> Scored;
 
+    /// The policy term of a completion without tokens: a constant, where the completion is the unit.
+    fn empty(&self, _advantage: f64) -> f64 {
+        0.0
+    }
+
     /// Name of the figure, if the method has one.
     fn figure(&self) -> Option<&'static str> {
         None
@@ -122,6 +127,9 @@ pub(crate) fn evaluate_checked<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E
     for (row, &(weight, _)) in rows.iter().zip(&weights) {
         let parts = Parts::of(row, surrogate, common, threshold, weight);
         host.add(row, &parts, common, weight);
+        if let (0, Some(value)) = (row.len(), host.values.last_mut()) {
+            *value += weight * surrogate.empty(row.advantage);
+        }
         figures.add(row, &parts, weight != 0.0);
     }
     let shares = weights.into_iter().map(|(_, share)| share).collect();
@@ -190,7 +198,7 @@ impl Parts {
 
 /// The KL term of one row.
 pub(crate) struct Kl {
-    /// Estimates without coefficient and ratio.
+    /// Estimates without the coefficient.
     pub(crate) estimates: Vec<f64>,
     /// What is added to the loss of each token.
     values: Vec<f64>,
@@ -208,7 +216,8 @@ impl Kl {
             return Some(Self { values, slopes: slopes.iter().map(|s| weight * beta * s).collect(), estimates });
         }
         let ratios: Vec<f64> = level.log_ratios(row).iter().map(|r| r.exp()).collect();
-        let values: Vec<f64> = estimates.iter().zip(&ratios).map(|(k, r)| beta * k * r).collect();
+        let estimates: Vec<f64> = estimates.iter().zip(&ratios).map(|(k, r)| k * r).collect();
+        let values: Vec<f64> = estimates.iter().map(|k| beta * k).collect();
         let through = level.pull(values.iter().map(|v| weight * v).collect());
         let direct = slopes.iter().zip(&ratios).map(|(s, r)| weight * beta * s * r);
         Some(Self { slopes: direct.zip(through).map(|(a, b)| a + b).collect(), values, estimates })

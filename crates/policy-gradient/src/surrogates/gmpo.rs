@@ -47,6 +47,10 @@ impl Surrogate for GeometricMean {
         let free = |t: usize| if low[t] || high[t] { 0.0 } else { whole / ratios.len() as f64 };
         Scored { slopes: (0..ratios.len()).map(free).collect(), values, low, high, figure: None }
     }
+
+    fn empty(&self, advantage: f64) -> f64 {
+        -advantage
+    }
 }
 
 /// The GMPO loss of `P` completions.
@@ -59,7 +63,7 @@ impl Surrogate for GeometricMean {
 /// ∂l/∂logp  = l / n for tokens that are not cut, else 0
 /// ```
 ///
-/// averaged over completions. The bounds are of log-ratios. A KL term cannot be weighted by the ratio.
+/// averaged over completions; one without tokens counts as `−A`. The bounds are of log-ratios. A KL term cannot be weighted by the ratio.
 ///
 /// Source: geometric-mean policy optimisation, Zhao et al. 2025, arXiv 2507.20673; TRL's trainer of that name.
 ///

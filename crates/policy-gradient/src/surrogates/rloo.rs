@@ -21,7 +21,7 @@ declare::clipped! {
 /// ∂l/∂logp  = −S A in every token of the completion, where the first product is at most the second and S ≤ δ, else 0
 /// ```
 ///
-/// averaged over completions. The KL penalty belongs into the reward: [`sequence_penalty`](crate::sequence_penalty).
+/// averaged over completions; one without tokens counts as `−A`. The KL penalty belongs into the reward: [`sequence_penalty`](crate::sequence_penalty).
 ///
 /// Reports the figures of all surrogates; see [`metrics`](crate::metrics).
 ///
