@@ -118,4 +118,8 @@ methods! {
     Rloo(Rloo) = "rloo";
     /// Proximal policy optimisation; see [`ppo()`].
     Ppo(Ppo) = "ppo";
+    /// Discriminative constrained optimisation; see [`disco()`].
+    Disco(Disco) = "disco";
+    /// Decoupled rewards for short answers; see [`drpo()`].
+    Drpo(Drpo) = "drpo";
 }

@@ -3,6 +3,7 @@
 mod advantages;
 mod aggregation;
 mod critic;
+mod discriminative;
 mod entropy;
 mod error;
 mod family;
@@ -23,6 +24,7 @@ mod surrogates;
 pub use advantages::*;
 pub use aggregation::Aggregation;
 pub use critic::{Critic, ValueClip, value_loss};
+pub use discriminative::*;
 pub use entropy::entropy_threshold;
 pub use error::PolicyGradientError;
 pub use family::{METHODS, PolicyGradient, keys};

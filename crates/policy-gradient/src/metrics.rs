@@ -4,10 +4,10 @@ use tropism_core::Diagnostics;
 
 /// The scalars of a step under TRL's names, from the figures per row of all its micro-batches.
 ///
-/// Figures of tokens are averaged over tokens, not over rows: `kl`, `entropy`, `policy/*`, `clip_ratio/low_mean`, `…/high_mean`,
-/// `…/region_mean` (over completions where a completion has one ratio), `cispo_clip_ratio`, `sampling/*/mean`, `off_policy_mask`;
-/// `val/clipfrac` over values. `clip_ratio/low_min` and `…/high_max` are the least and largest share of a completion with a
-/// token; `advantages` and `vespo/phi_seq_mean` are means over completions.
+/// Figures of tokens are averaged over tokens, not over rows: `kl`, `old_policy_kl`, `entropy`, `policy/*`, `clip_ratio/low_mean`,
+/// `…/high_mean`, `…/region_mean` (over completions where a completion has one ratio), `cispo_clip_ratio`, `sampling/*/mean`,
+/// `off_policy_mask`; `val/clipfrac` over values. `clip_ratio/low_min` and `…/high_max` are the least and largest share of a
+/// completion with a token; all others are means over completions.
 ///
 /// ```
 /// use tropism_core::Diagnostics;
@@ -36,7 +36,6 @@ pub fn metrics(rows: &Diagnostics) -> Vec<(&'static str, f64)> {
             }
             "clip_ratio/region" => found.push(("clip_ratio/region_mean", weighted(figures, shares))),
             "val/clipfrac" => found.push((name, weighted(figures, values))),
-            "advantages" => found.push((name, weighted(figures, &all))),
             "vespo/phi" => found.push(("vespo/phi_seq_mean", weighted(figures, &all))),
             "sampling/sampling_logp_difference" => {
                 found.push(("sampling/sampling_logp_difference/mean", weighted(figures, tokens)));
@@ -45,7 +44,11 @@ pub fn metrics(rows: &Diagnostics) -> Vec<(&'static str, f64)> {
                 found.push(("sampling/importance_sampling_ratio/mean", weighted(figures, tokens)));
             }
             "lengths" | "clip_ratio/weight" | "val/weight" => {}
-            _ => found.push((name, weighted(figures, if tokens.is_empty() { &all } else { tokens }))),
+            "kl" | "entropy" | "policy/approxkl" | "policy/ratio" | "cispo_clip_ratio" | "off_policy_mask"
+            | "old_policy_kl" => {
+                found.push((name, weighted(figures, tokens)));
+            }
+            _ => found.push((name, weighted(figures, &all))),
         }
     }
     found

@@ -174,7 +174,7 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Rollout<P, C, E, D, 
     }
 
     /// Adds the divergence from the old policy over the whole step, for micro-batches; see
-    /// [`Disco::divergence`](crate::Disco::divergence).
+    /// [`old_policy_kl`](crate::old_policy_kl).
     #[must_use]
     pub fn with_step_kl(self, divergence: f64) -> Self {
         Self { step_kl: Some(divergence), ..self }
