@@ -71,7 +71,7 @@ fn prove_gspo_token(config: GspoToken) {
             -(ratio * a).min(ratio.clamp(1.0 - c.epsilon_low, 1.0 + c.epsilon_high) * a)
         })
     };
-    Proof::of(config.clone()).surrogate(frozen.clone()).run();
+    Proof::of(config.clone()).surrogate(frozen).run();
     Proof::of(config).surrogate(frozen).by_token().run();
 }
 
