@@ -69,6 +69,7 @@ fn schema(names: &Names, wanted: &[&str], found: &Scan) -> Schema {
         let at = wanted.iter().position(|there| *there == name);
         match at.and_then(|at| found.shapes[at]) {
             Some(Shape::Chat) => chat.clone(),
+            _ if names.numbers.iter().any(|n| n == name) => DataType::Float64,
             // a column of nulls only is as good as any: its first cell is an error
             _ => DataType::String,
         }
