@@ -40,9 +40,7 @@ impl Config {
     }
 
     fn to_toml(&self) -> Result<String, XtaskError> {
-        // the only thing that TOML cannot hold is a seed beyond its whole numbers
-        let help = "give a seed that fits 63 bits";
-        toml::to_string(self).map_err(|e| XtaskError::config(&*self.name, e.to_string(), help))
+        toml::to_string(self).map_err(|e| XtaskError::usage(e.to_string(), "this is a defect, please report it"))
     }
 }
 
@@ -62,6 +60,10 @@ pub(super) fn command(toy: &Toy, args: &ExperimentArgs) -> Result<(), XtaskError
     refuse_unread(toy, args)?;
     let config = Config::of(toy, args);
     toy.check_seeds(config.seed, config.seeds)?;
+    // TOML's whole numbers have a sign
+    if i64::try_from(config.seed).is_err() {
+        return Err(XtaskError::usage(format!("seed {} does not fit config.toml", config.seed), "give one below 2^63"));
+    }
     let text = config.to_toml()?;
     if args.dry_run {
         println!("{text}");
