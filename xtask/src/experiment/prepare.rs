@@ -275,7 +275,7 @@ fn shown(text: &Text) -> String {
 }
 
 /// Versions of the libraries that results depend on, as locked.
-fn versions() -> BTreeMap<String, String> {
+pub(super) fn versions() -> BTreeMap<String, String> {
     let lock = include_str!("../../../Cargo.lock");
     let field = |entry: &str, key: &str| {
         let line = entry.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(" = "))?;
