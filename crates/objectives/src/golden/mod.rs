@@ -32,6 +32,7 @@
 
 mod compare;
 mod evaluate;
+mod page;
 mod params;
 mod plan;
 mod schema;
@@ -40,6 +41,7 @@ use thiserror::Error;
 
 use compare::Comparison;
 use evaluate::{Outcome, evaluate};
+pub use page::methods_page;
 use plan::Plan;
 use schema::{Entry, File, Inputs};
 
