@@ -12,7 +12,7 @@ pub fn command() -> Result<(), XtaskError> {
     let text = std::fs::read_to_string(&losses).map_err(XtaskError::io(&losses))?;
     let page = tropism_objectives::golden::methods_page(&text, &sources(&root.join("crates/objectives/tests/suite"))?)
         .map_err(|e| {
-            XtaskError::config(losses.display().to_string(), &e.to_string(), "the schema stands in docs/GOLDEN.md")
+            XtaskError::config(losses.display().to_string(), e.to_string(), "the schema stands in docs/GOLDEN.md")
         })?;
     let path = root.join("docs/methods.md");
     let unfinished = path.with_extension("md.tmp");
