@@ -1,10 +1,7 @@
 //! AlignDistil: worked numbers, invariants, chunks of any size, a dense computation, gradients by differences.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::plain::Rng;
+use crate::common::close;
+use crate::common::plain::Rng;
 use proptest::prelude::*;
 use tropism_core::VocabularyFigure;
 use tropism_credit::*;
