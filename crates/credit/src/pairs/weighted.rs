@@ -64,8 +64,11 @@ pub(crate) fn weighted_pairs<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, 
     if sft_weight > 0.0 {
         let nll = mean_nll(&policy.chosen);
         losses.iter_mut().zip(&nll).for_each(|(loss, nll)| *loss += sft_weight * nll);
-        let (counts, columns) = (policy.chosen.counts(), ratios.columns[0]);
-        down.iter_mut().enumerate().for_each(|(i, s)| *s -= sft_weight / counts[i / columns].max(1) as f64);
+        let (side, columns) = (&policy.chosen, ratios.columns[0]);
+        // A prompt's cells carry gradients as well, so theirs must stay 0.
+        for (i, slope) in down.iter_mut().enumerate().filter(|(i, _)| side.mask()[*i]) {
+            *slope -= sft_weight / side.counts()[i / columns].max(1) as f64;
+        }
         diagnostics.push("nll/chosen", nll)?;
     }
     diagnostics.push("margins/weighted", margins)?;
