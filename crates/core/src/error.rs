@@ -42,6 +42,14 @@ pub enum CoreError {
         /// Column, counted from 0.
         column: usize,
     },
+    /// A token has no value of the state in which it was chosen.
+    #[error("the completion token in cell {column} of row {row} has no value; let the values' mask cover the completion")]
+    MissingValue {
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0.
+        column: usize,
+    },
     /// A loss with several denominators was summed without saying how they relate.
     #[error("the loss has {parts} parts with denominators of their own and was given {found}; give one for each part")]
     Denominators {

@@ -5,8 +5,9 @@
 //!
 //! * [`TokenLogps`]: token log-probabilities `[B, L]` with the mask of the values that count;
 //! * [`SequenceLogps`], [`PairLogps`], [`TripleLogps`], [`ListLogps`]: their sums for one, two, three or `K` completions
-//!   of a prompt, with lengths; [`PairTokens`]: pairs by token;
-//! * [`PairScores`] and [`ScoreTable`]: predictions of reward models;
+//!   of a prompt, with lengths; [`RevisionLogps`]: pairs as answers and as revisions; [`PairTokens`]: pairs by token;
+//! * [`PairScores`] and [`ScoreTable`]: predictions of reward models; [`ScoredPairs`] and [`ValuedTokens`]: figures that are
+//!   trained beside log-probabilities;
 //! * [`Columns`]: constants of a batch, such as score gaps; [`Column`]: what a method says about one;
 //! * [`VocabularyFigure`]: a figure per token of whole distributions, read chunk by chunk;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
@@ -43,11 +44,14 @@ pub mod numerics;
 pub mod options;
 mod pair_tokens;
 mod pairs;
+mod revisions;
+mod scored_pairs;
 mod scores;
 mod sequences;
 mod terms;
 mod tokens;
 mod triples;
+mod valued_tokens;
 mod vocabulary;
 
 pub use column::{Column, ColumnError, Domain, Per};
@@ -57,9 +61,12 @@ pub use error::{CoreError, OptionError};
 pub use lists::ListLogps;
 pub use pair_tokens::PairTokens;
 pub use pairs::PairLogps;
+pub use revisions::RevisionLogps;
+pub use scored_pairs::ScoredPairs;
 pub use scores::{PairScores, ScoreTable};
 pub use sequences::SequenceLogps;
 pub use terms::LossTerms;
 pub use tokens::TokenLogps;
 pub use triples::TripleLogps;
+pub use valued_tokens::ValuedTokens;
 pub use vocabulary::VocabularyFigure;

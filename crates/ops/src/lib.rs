@@ -21,6 +21,7 @@
 //! | [`linear_logps_detailed`] | the same with entropies, the most probable tokens, `log sum p^2` | the `[N, V]` logits |
 //! | [`vocabulary_figure`] | a figure per token of several models' whole distributions, such as a divergence | the `[N, V]` logits |
 //! | [`range_sums`] | sums over ranges of a vector | |
+//! | [`cells`] | a vector as padded rows | |
 //!
 //! A weight is a plain tensor, or a [`Param`] that says whether it is trained; without training no gradient of it is made.
 //! [`AdamW`] and [`Sgd`] update everything that a [`Params`] visitor reaches; [`grad_norm`] measures it.
@@ -101,7 +102,7 @@ pub use operand::{Operand, Param};
 pub use optim::{AdamW, Sgd};
 pub use par::{for_each, with_threads};
 pub use params::{Grads, Params, TapeOf, Visit, VisitMut, alloc_grads, tape_into};
-pub use ranges::range_sums;
+pub use ranges::{cells, range_sums};
 pub use raw::{data, data_mut, grad_mut};
 pub use rmsnorm::{rmsnorm, rmsnorm_offset};
 pub use rope::{RopeTable, rope};

@@ -1,0 +1,25 @@
+//! The toys, one file each.
+
+use crate::Toy;
+
+/// The table of toys: a line per file, which holds `TOY`.
+macro_rules! toys {
+    ($($module:ident)*) => {
+        $( mod $module; )*
+
+        /// All toys, in the order of their names.
+        pub const TOYS: &[Toy] = &[$( $module::TOY ),*];
+    };
+}
+
+toys! {
+    dpo
+    ln_dpo
+    simpo
+}
+
+/// The toy of that name (`simpo-toy`).
+pub fn find(name: &str) -> Option<&'static Toy> {
+    let row = name.strip_suffix("-toy")?;
+    TOYS.iter().find(|t| t.row == row)
+}

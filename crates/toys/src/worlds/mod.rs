@@ -1,0 +1,18 @@
+//! Worlds and tools that toys share.
+
+// the tools are a set; not every one has a toy yet
+#![allow(dead_code)]
+
+mod bradley_terry;
+mod chain;
+mod descent;
+mod length_bias;
+mod policy;
+mod random;
+
+pub(crate) use bradley_terry::{OrderedPairs, centred};
+pub(crate) use chain::{Chain, Moments, Sequence};
+pub(crate) use descent::{Descent, Loss, Traced, descend, gradient};
+pub(crate) use length_bias::LengthBias;
+pub(crate) use policy::{PairBatch, Policy};
+pub(crate) use random::Stream;
