@@ -78,6 +78,11 @@ macro_rules! methods {
                 match self { $( Self::$variant(_) => <$config as CreditMethod>::INPUT, )* }
             }
 
+            /// Whether the loss compares the policy with a frozen model.
+            pub fn needs_reference(&self) -> bool {
+                self.input().has_reference()
+            }
+
             /// The constants that the loss reads beside it.
             pub fn columns(&self) -> Vec<Column> {
                 match self { $( Self::$variant(config) => config.columns(), )* }

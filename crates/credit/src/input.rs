@@ -23,6 +23,13 @@ pub enum CreditKind {
     Steps,
 }
 
+impl CreditKind {
+    /// Whether it holds log-probabilities of a frozen model beside the policy's.
+    pub fn has_reference(self) -> bool {
+        self != Self::Divergences
+    }
+}
+
 impl fmt::Display for CreditKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

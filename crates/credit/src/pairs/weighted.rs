@@ -62,11 +62,7 @@ pub(crate) fn weighted_pairs<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, 
     up.iter_mut().enumerate().for_each(|(i, l)| *l *= pull(i / ratios.columns[1]));
     let mut losses: Vec<f64> = margins.iter().map(|&d| -log_sigmoid_scalar(d)).collect();
     if sft_weight > 0.0 {
-        let nll = mean_nll(&policy.chosen);
-        losses.iter_mut().zip(&nll).for_each(|(loss, nll)| *loss += sft_weight * nll);
-        let (counts, columns) = (policy.chosen.counts(), ratios.columns[0]);
-        down.iter_mut().enumerate().for_each(|(i, s)| *s -= sft_weight / counts[i / columns].max(1) as f64);
-        diagnostics.push("nll/chosen", nll)?;
+        diagnostics.push("nll/chosen", add_nll(&policy.chosen, sft_weight, &mut losses, &mut down))?;
     }
     diagnostics.push("margins/weighted", margins)?;
     CoreError::check_finite("loss", &losses)?;
@@ -127,8 +123,20 @@ fn sums<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     }
 }
 
-/// Mean negative log-likelihood of each row's tokens; 0 for an empty one.
-fn mean_nll<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(side: &TokenLogps<P, C, E, D, T>) -> Vec<f64> {
-    let sums = row_sums(&counted(side), side.size().1);
-    sums.iter().zip(side.counts()).map(|(s, &n)| -s / n.max(1) as f64).collect()
+/// Adds `weight` times the mean negative log-likelihood of each row's tokens (0 for an empty one), which it returns.
+fn add_nll<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    side: &TokenLogps<P, C, E, D, T>,
+    weight: f64,
+    losses: &mut [f64],
+    slopes: &mut [f64],
+) -> Vec<f64> {
+    let (columns, counts) = (side.size().1, side.counts());
+    let sums = row_sums(&counted(side), columns);
+    let nll: Vec<f64> = sums.iter().zip(counts).map(|(s, &n)| -s / n.max(1) as f64).collect();
+    losses.iter_mut().zip(&nll).for_each(|(loss, nll)| *loss += weight * nll);
+    // A prompt's cells carry gradients as well, so theirs must stay 0.
+    for (i, slope) in slopes.iter_mut().enumerate().filter(|(i, _)| side.mask()[*i]) {
+        *slope -= weight / counts[i / columns].max(1) as f64;
+    }
+    nll
 }

@@ -131,12 +131,12 @@ pub fn rto_rewards<P: Dim, C: Dim, E: Dtype, D: Device<E>>(
         None => (vec![0.0; mask.len()], vec![0; rows]),
     };
     let mut rewards = vec![0.0; mask.len()];
-    for row in 0..rows {
+    for (row, score) in scores.iter().enumerate() {
         let cells: Vec<usize> = (row * columns..(row + 1) * columns).filter(|&i| mask[i]).collect();
         pay(&mut dpo, &cells, ends, config.payout);
         cells.iter().for_each(|&i| rewards[i] = dpo[i] - config.kl_weight * kl[i]);
         if let Some(&last) = cells.last() {
-            rewards[last] += config.score_weight * scores[row].clamp(-config.score_clip, config.score_clip);
+            rewards[last] += config.score_weight * score.clamp(-config.score_clip, config.score_clip);
         }
     }
     Ok(RtoRewards { rewards, dpo, kl, clipped })

@@ -1,9 +1,6 @@
 //! TDPO: both forms against DPO, and the whole gradient through logits.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
+use crate::common::close;
 use dfdx::prelude::*;
 use tropism_core::{PairLogps, PairScores, VocabularyFigure};
 use tropism_credit::*;

@@ -1,10 +1,7 @@
 //! OPRL: worked numbers and invariants.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::plain::Rng;
-use common::{close, tokens};
+use crate::common::plain::Rng;
+use crate::common::{close, tokens};
 use dfdx::prelude::*;
 use tropism_core::{SequenceLogps, TokenLogps};
 use tropism_credit::*;
@@ -162,7 +159,7 @@ fn converged_margins_are_log_odds() {
 
 #[test]
 fn clipped_rewards_are_bounded() {
-    let table = |v: &[f64]| TokenLogps::new(common::row(v), &[true, true, true, false]).unwrap();
+    let table = |v: &[f64]| TokenLogps::new(crate::common::row(v), &[true, true, true, false]).unwrap();
     let (model, old) = (table(&[-900.0, -1.0, 0.0, f64::NAN]), table(&[-1.0, -2.0, -500.0, f64::NAN]));
     close(&step_rewards(&model, &old, 0.05, Some(3.0)).unwrap(), &[0.05 * (-3.0 + 1.0 + 3.0)], 1e-14);
     assert!(step_rewards(&model, &old, 0.05, Some(0.0)).unwrap_err().to_string().contains("clip of step rewards"));

@@ -1,10 +1,7 @@
 //! AlignDistil: worked numbers, invariants, chunks of any size, a dense computation, gradients by differences.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::plain::Rng;
+use crate::common::close;
+use crate::common::plain::Rng;
 use proptest::prelude::*;
 use tropism_core::VocabularyFigure;
 use tropism_credit::*;
@@ -299,4 +296,9 @@ fn an_empty_completion_has_no_loss() {
     let terms = aligndistil(TokenSums::new(sums.leaky_trace(), &[0, 6]).unwrap(), &config()).unwrap();
     assert_eq!((terms.values(), terms.weights.clone()), (vec![0.0, 0.5], vec![1.0, 1.0]));
     assert_eq!(terms.mean().unwrap().backward().get(&sums).array()[1], 1.0 / 12.0);
+    // Summed instead.
+    let config = config().with_normalization(Normalization::Sum);
+    let terms = aligndistil(TokenSums::new(sums.leaky_trace(), &[0, 6]).unwrap(), &config).unwrap();
+    assert_eq!((terms.values(), terms.diagnostics.get("divergence").unwrap()), (vec![0.0, 3.0], [0.0, 0.5].as_slice()));
+    assert_eq!(terms.mean().unwrap().backward().get(&sums).array(), [0.5; 2]);
 }

@@ -73,14 +73,14 @@ where
         Leaf::Cells(_) => panic!("a table where a vector belongs"),
     };
     let cells = |k: usize| match &leaves[k] {
-        Leaf::Cells(t) => TokenLogps::new(t.leaky_trace(), &plain.masks[k]).unwrap(),
+        Leaf::Cells(t) => TokenLogps::new(t.leaky_trace(), &plain.masks[k]).unwrap().with_prompt(&plain.prompts[k]).unwrap(),
         Leaf::Vector(_) => panic!("a vector where a table belongs"),
     };
     let vector = |k: usize| -> Vector<E, NoneTape> { dev.tensor_from_vec(numbers(&plain.reference[k]), (rows,)) };
     let table = |k: usize| {
         let values = &plain.reference[k];
         let table: Cells<E, NoneTape> = dev.tensor_from_vec(numbers(values), (rows, values.len() / rows));
-        TokenLogps::new(table, &plain.masks[k]).unwrap()
+        TokenLogps::new(table, &plain.masks[k]).unwrap().with_prompt(&plain.prompts[k]).unwrap()
     };
     let pairs = || {
         let [w, l] = [&plain.lengths[0], &plain.lengths[1]];

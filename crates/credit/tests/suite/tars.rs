@@ -1,10 +1,7 @@
 //! TARS: worked numbers and invariants.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::plain::Rng;
+use crate::common::close;
+use crate::common::plain::Rng;
 use dfdx::prelude::*;
 use tropism_core::{PairLogps, PairScores};
 use tropism_credit::*;

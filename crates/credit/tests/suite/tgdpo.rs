@@ -1,9 +1,6 @@
 //! TGDPO: worked numbers and invariants.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{close, pair, tokens, traced};
+use crate::common::{close, pair, tokens, traced};
 use dfdx::prelude::*;
 use tropism_core::{PairTokens, TokenLogps};
 use tropism_credit::*;
@@ -143,7 +140,7 @@ fn bad_input_is_named() {
     let nan: [&[f64]; 2] = [GUIDE[0], &[-1.0, f64::NAN]];
     let error = fails(nan, &Tgdpo::default());
     assert!(error.starts_with("rejected token weights of row 0 is NaN"), "{error}");
-    let short = TokenLogps::new(common::row(&[-1.5, -0.6, -2.3]), &[true, true, false]).unwrap();
+    let short = TokenLogps::new(crate::common::row(&[-1.5, -0.6, -2.3]), &[true, true, false]).unwrap();
     let uneven = PairTokens::new(short, tokens(REFERENCE[1])).unwrap();
     let error = tgdpo(pair(POLICY[0], POLICY[1]), uneven, GUIDE, &Tgdpo::default()).unwrap_err();
     assert!(matches!(error, CreditError::UnevenMasks { row: 0, column: 2, .. }), "{error}");

@@ -1,11 +1,8 @@
 //! Beam search against exhaustive search.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::convert::Infallible;
 
-use common::plain::Rng;
+use crate::common::plain::Rng;
 use tropism_credit::*;
 
 const END: usize = 0;

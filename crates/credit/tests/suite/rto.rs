@@ -1,9 +1,6 @@
 //! RTO: worked numbers and invariants.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Tokens, close, row, tokens};
+use crate::common::{Tokens, close, row, tokens};
 use tropism_core::TokenLogps;
 use tropism_credit::*;
 

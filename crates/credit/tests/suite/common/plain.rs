@@ -40,6 +40,8 @@ pub(crate) struct Plain {
     pub(crate) reference: Vec<Vec<f64>>,
     /// For kinds with tokens.
     pub(crate) masks: Vec<Vec<bool>>,
+    /// Cells of the prompt.
+    pub(crate) prompts: Vec<Vec<bool>>,
     /// For the others.
     pub(crate) lengths: Vec<Vec<usize>>,
     pub(crate) columns: Vec<(Column, Vec<f64>)>,
@@ -49,7 +51,16 @@ impl Plain {
     /// A random batch for `credit`; log-ratios of whole completions have the given size in nats.
     pub(crate) fn random(credit: &Credit, rows: usize, ratio: f64, rng: &mut Rng) -> Self {
         let kind = credit.input();
-        let empty = Self { kind, rows, leaves: vec![], reference: vec![], masks: vec![], lengths: vec![], columns: vec![] };
+        let empty = Self {
+            kind,
+            rows,
+            leaves: vec![],
+            reference: vec![],
+            masks: vec![],
+            prompts: vec![],
+            lengths: vec![],
+            columns: vec![],
+        };
         let mut plain = match kind {
             CreditKind::PairTokens => empty.pair_tokens(ratio, rng),
             CreditKind::Steps => empty.sequences(1, ratio, rng),
@@ -72,11 +83,12 @@ impl Plain {
         plain
     }
 
-    /// Two sides of different widths; perhaps masked cells first, then tokens, perhaps none, then padding.
+    /// Two sides of different widths; perhaps a prompt or masked cells first, then tokens, perhaps none, then padding.
     fn pair_tokens(mut self, ratio: f64, rng: &mut Rng) -> Self {
+        let prompted = rng.whole(0, 2) == 0;
         for _ in 0..2 {
             let width = rng.whole(1, 6);
-            let (mut leaf, mut reference, mut mask) = (vec![], vec![], vec![]);
+            let (mut leaf, mut reference, mut mask, mut prompt) = (vec![], vec![], vec![], vec![]);
             for _ in 0..self.rows {
                 let start = rng.whole(0, 2).min(width - 1);
                 let end = if rng.whole(0, 8) == 0 { start } else { rng.whole(start + 1, width + 1) };
@@ -85,11 +97,13 @@ impl Plain {
                     leaf.push(lp);
                     reference.push(lp - rng.real(-ratio, ratio) / (end - start).max(1) as f64);
                     mask.push((start..end).contains(&column));
+                    prompt.push(prompted && column < start);
                 }
             }
             self.leaves.push(leaf);
             self.reference.push(reference);
             self.masks.push(mask);
+            self.prompts.push(prompt);
         }
         self
     }
@@ -129,6 +143,7 @@ impl Plain {
             leaves: self.leaves.iter().map(|v| pick(v, self.rows, rows)).collect(),
             reference: self.reference.iter().map(|v| pick(v, self.rows, rows)).collect(),
             masks: self.masks.iter().map(|v| pick(v, self.rows, rows)).collect(),
+            prompts: self.prompts.iter().map(|v| pick(v, self.rows, rows)).collect(),
             lengths: self.lengths.iter().map(|v| pick(v, self.rows, rows)).collect(),
             columns: self.columns.iter().map(|(c, v)| (*c, pick(v, self.rows, rows))).collect(),
         }
@@ -138,7 +153,7 @@ impl Plain {
     pub(crate) fn with_junk(&self, junk: f64) -> Self {
         let mut plain = self.clone();
         for (side, mask) in self.masks.iter().enumerate() {
-            for i in (0..mask.len()).filter(|&i| !mask[i]) {
+            for i in (0..mask.len()).filter(|&i| !mask[i] && !self.prompts[side][i]) {
                 (plain.leaves[side][i], plain.reference[side][i]) = (junk, junk);
                 // Columns hold finite numbers only.
                 for (column, values) in &mut plain.columns {

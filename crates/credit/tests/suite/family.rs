@@ -1,11 +1,8 @@
 //! The table of losses: names, options, and what a batch must be.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::plain::{Plain, Rng};
-use common::solve::solve;
-use common::{pair, row};
+use crate::common::plain::{Plain, Rng};
+use crate::common::solve::solve;
+use crate::common::{pair, row};
 use dfdx::prelude::*;
 use tropism_core::{ColumnError, Columns, PairTokens, TokenLogps};
 use tropism_credit::*;

@@ -1,9 +1,6 @@
 //! SAIL: worked numbers and invariants.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{close, pair, traced};
+use crate::common::{close, pair, traced};
 use tropism_credit::*;
 
 const POLICY: [&[f64]; 2] = [&[-1.0, -0.5, -2.0], &[-0.7, -1.5]];

@@ -1,9 +1,6 @@
 //! Every loss passes the proof, by default and with the options that change its formula.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::prove::prove;
+use crate::common::prove::prove;
 use tropism_credit::*;
 
 #[test]

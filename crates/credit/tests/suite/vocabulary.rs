@@ -1,10 +1,7 @@
 //! Divergences over the vocabulary, chunk by chunk in `tropism-ops`, against dense computations of the same.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::plain::Rng;
+use crate::common::close;
+use crate::common::plain::Rng;
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use tropism_core::VocabularyFigure;
