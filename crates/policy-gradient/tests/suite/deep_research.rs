@@ -108,6 +108,22 @@ proptest! {
     }
 
     #[test]
+    fn invariant_4_step_rewards_stand_at_counted_tokens_alone(seed: u64) {
+        let mut rng = Rng(seed);
+        let none = f64::NAN;
+        let (a, b) = (rng.real(-1.0, 1.0), rng.real(-1.0, 1.0));
+        // The second column is a tool's; the step that ends after it also credits the token before.
+        let mask = [true, false, true, true, false, true];
+        let rewards = [none, none, a, b, none, none];
+        let groups = Groups::new(&[0, 0]).unwrap();
+        let found = step_normalized(&rewards, &mask, 3, &groups, &Steps::default()).unwrap();
+        let z = grpo(&[a, b]);
+        close(&found, &[z[0], 0.0, z[0], z[1], 0.0, 0.0], 1e-12);
+        let misplaced = step_normalized(&[none, a, none, b, none, none], &mask, 3, &groups, &Steps::default());
+        prop_assert!(matches!(misplaced, Err(PolicyGradientError::Entry { entry: 1, .. })), "{:?}", misplaced);
+    }
+
+    #[test]
     fn whitened_returns_of_reinforce_are_those_of_the_batch(seed: u64, gamma in 0.0..1.0_f64) {
         let mut rng = Rng(seed);
         let rewards: Vec<f64> = (0..12).map(|_| rng.real(-1.0, 1.0)).collect();
