@@ -1,4 +1,4 @@
-//! Errors of the containers and numerics.
+//! Errors of the containers, numerics and options.
 
 use std::fmt::Display;
 
@@ -42,6 +42,14 @@ pub enum CoreError {
         /// Column, counted from 0.
         column: usize,
     },
+    /// A token has no value of the state in which it was chosen.
+    #[error("the completion token in cell {column} of row {row} has no value; let the values' mask cover the completion")]
+    MissingValue {
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0.
+        column: usize,
+    },
     /// A loss with several denominators was summed without saying how they relate.
     #[error("the loss has {parts} parts with denominators of their own and was given {found}; give one for each part")]
     Denominators {
@@ -75,6 +83,47 @@ pub enum CoreError {
     /// The tensor backend reported an error.
     #[error("tensor backend: {0}")]
     Device(String),
+}
+
+/// A value that an option of a method cannot have.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum OptionError {
+    /// A number outside the allowed range.
+    #[error("{method}: `{key}` is {value}; it must be {requirement}")]
+    Value {
+        /// The method.
+        method: &'static str,
+        /// The option.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+        /// What is allowed.
+        requirement: &'static str,
+    },
+    /// Something else than a number, or options that do not go together.
+    #[error("{method}: `{key}` {problem}")]
+    Problem {
+        /// The method.
+        method: &'static str,
+        /// The option.
+        key: &'static str,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+}
+
+impl OptionError {
+    /// Fails unless `ok`, naming method, option and value.
+    ///
+    /// # Errors
+    /// [`OptionError::Value`].
+    pub fn check(
+        ok: bool,
+        (method, key, value): (&'static str, &'static str, f64),
+        requirement: &'static str,
+    ) -> Result<(), Self> {
+        if ok { Ok(()) } else { Err(Self::Value { method, key, value, requirement }) }
+    }
 }
 
 impl CoreError {

@@ -5,11 +5,13 @@
 //!
 //! * [`TokenLogps`]: token log-probabilities `[B, L]` with the mask of the values that count;
 //! * [`SequenceLogps`], [`PairLogps`], [`TripleLogps`], [`ListLogps`]: their sums for one, two, three or `K` completions
-//!   of a prompt, with lengths; [`PairTokens`]: pairs by token;
-//! * [`PairScores`] and [`ScoreTable`]: predictions of reward models;
+//!   of a prompt, with lengths; [`RevisionLogps`]: pairs as answers and as revisions; [`PairTokens`]: pairs by token;
+//! * [`PairScores`] and [`ScoreTable`]: predictions of reward models; [`ScoredPairs`] and [`ValuedTokens`]: figures that are
+//!   trained beside log-probabilities;
 //! * [`Columns`]: constants of a batch, such as score gaps;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
-//! * [`numerics`]: the few functions that need care in floating point.
+//! * [`numerics`]: the few functions that need care in floating point;
+//! * [`options!`](crate::options!) and [`options`](mod@options): configuration structs of methods, and rules for their values.
 //!
 //! Everything is generic over the batch axis (`Const<N>` or `usize`), the float dtype, the device and the tape of
 //! dfdx. Log-probabilities are in nats, lengths in tokens.
@@ -37,22 +39,29 @@ mod error;
 mod lists;
 mod masked;
 pub mod numerics;
+pub mod options;
 mod pair_tokens;
 mod pairs;
+mod revisions;
+mod scored_pairs;
 mod scores;
 mod sequences;
 mod terms;
 mod tokens;
 mod triples;
+mod valued_tokens;
 
 pub use columns::Columns;
 pub use diagnostics::Diagnostics;
-pub use error::CoreError;
+pub use error::{CoreError, OptionError};
 pub use lists::ListLogps;
 pub use pair_tokens::PairTokens;
 pub use pairs::PairLogps;
+pub use revisions::RevisionLogps;
+pub use scored_pairs::ScoredPairs;
 pub use scores::{PairScores, ScoreTable};
 pub use sequences::SequenceLogps;
 pub use terms::LossTerms;
 pub use tokens::TokenLogps;
 pub use triples::TripleLogps;
+pub use valued_tokens::ValuedTokens;

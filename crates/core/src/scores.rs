@@ -47,6 +47,14 @@ impl<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> PairScores<P, E, D, T> {
         Self { chosen: self.chosen.with_empty_tape(), rejected: self.rejected.with_empty_tape() }
     }
 
+    /// A copy of the values outside any tape.
+    ///
+    /// # Errors
+    /// [`CoreError::Device`].
+    pub fn detach(&self) -> Result<PairScores<P, E, D>, CoreError> {
+        Ok(PairScores { chosen: numerics::detach(&self.chosen)?, rejected: numerics::detach(&self.rejected)? })
+    }
+
     /// Number of pairs.
     pub fn rows(&self) -> usize {
         self.chosen.shape().0.size()

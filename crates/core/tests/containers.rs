@@ -151,10 +151,35 @@ fn joined_rows_must_be_as_many() {
     let list = |lengths: &[usize]| ListLogps::new(dev.tensor([[-1.0_f64, f64::NAN]]), &[true, false], lengths).map(|_| ());
     assert_eq!(list(&[3, 0]), Ok(()));
     assert!(matches!(list(&[3]), Err(CoreError::SizeMismatch { what: "list lengths", .. })));
+    let pair = |n: usize| PairLogps::from_sequences(sums(n), sums(n)).unwrap();
+    let three = |b: usize, c: usize| RevisionLogps::new(pair(2), pair(b), pair(c)).map(|_| ());
+    assert_eq!(three(2, 2), Ok(()));
+    for error in [three(1, 2), three(2, 3)] {
+        assert!(matches!(error, Err(CoreError::SizeMismatch { expected: 2, .. })));
+    }
+    let figures = |n: usize| dev.tensor_from_vec(vec![0.5_f64; n], (n,));
+    let scored = |n: usize| ScoredPairs::new(pair(2), PairScores::new(figures(n), figures(n)).unwrap()).map(|s| s.rows());
+    assert_eq!(scored(2), Ok(2));
+    assert!(matches!(scored(3), Err(CoreError::SizeMismatch { expected: 2, found: 3, .. })));
     let scores = PairScores::new(dev.tensor([1.0_f64]), dev.tensor([f64::NAN]));
     assert!(matches!(scores, Err(CoreError::NotFinite { what: "rejected scores", row: 0, .. })));
     let table = ScoreTable::new(dev.tensor([[1.0_f64, f64::NAN]]), &[true, true]);
     assert!(matches!(table, Err(CoreError::NotFinite { what: "scores", row: 0, .. })));
+}
+
+#[test]
+fn values_must_cover_the_completion() {
+    let dev = Cpu::default();
+    let table = |rows: usize, columns: usize, mask: &[bool]| {
+        let cells = dev.tensor_from_vec(vec![1.0_f64; rows * columns], (rows, columns));
+        ScoreTable::new(cells, mask).unwrap()
+    };
+    let tokens = || TokenLogps::new(dev.tensor_from_vec(vec![-1.0_f64; 6], (2usize, 3usize)), &[true; 6]).unwrap();
+    assert!(ValuedTokens::new(tokens(), table(2, 3, &[true; 6])).is_ok());
+    let lost = ValuedTokens::new(tokens(), table(2, 3, &[true, true, true, true, false, true])).map(|_| ());
+    assert_eq!(lost, Err(CoreError::MissingValue { row: 1, column: 1 }));
+    let sizes = [(1, 3), (2, 2)].map(|(r, c)| ValuedTokens::new(tokens(), table(r, c, &vec![true; r * c])).map(|_| ()));
+    assert!(sizes.iter().all(|s| matches!(s, Err(CoreError::SizeMismatch { .. }))));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use dfdx::prelude::*;
 use tropism_core::{
-    Columns, ListLogps, PairLogps, PairScores, PairTokens, ScoreTable, SequenceLogps, TokenLogps, TripleLogps,
+    Columns, ListLogps, PairLogps, PairScores, PairTokens, RevisionLogps, ScoreTable, ScoredPairs, SequenceLogps,
+    TokenLogps, TripleLogps, ValuedTokens,
 };
 
 use crate::{Input, InputKind, Method, Objective, ObjectiveError};
@@ -110,6 +111,12 @@ parts! {
     into_triples: Triples(TripleLogps<P, E, D, T>, TripleLogps<P, E, D>);
     /// Policy, reference and constants of lists.
     into_lists: Lists(ListLogps<P, C, E, D, T>, ListLogps<P, C, E, D>);
+    /// Policy, reference and constants of pairs as answers and as revisions.
+    into_revisions: Revisions(RevisionLogps<P, E, D, T>, RevisionLogps<P, E, D>);
+    /// Policy, reference and constants of pairs with trained scores.
+    into_scored_pairs: ScoredPairs(ScoredPairs<P, E, D, T>, ScoredPairs<P, E, D>);
+    /// Policy, reference and constants of completions by token with values.
+    into_valued_tokens: ValuedTokens(ValuedTokens<P, C, E, D, T>, TokenLogps<P, C, E, D>);
 }
 
 impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Batch<P, C, E, D, T> {

@@ -1,7 +1,7 @@
 //! Errors of the objectives.
 
 use thiserror::Error;
-use tropism_core::CoreError;
+use tropism_core::{CoreError, OptionError};
 
 use crate::InputKind;
 
@@ -109,13 +109,11 @@ pub enum ObjectiveError {
     Core(#[from] CoreError),
 }
 
-impl ObjectiveError {
-    /// Fails unless `ok`, naming the option and its value.
-    pub(crate) fn check(
-        ok: bool,
-        (method, key, value): (&'static str, &'static str, f64),
-        requirement: &'static str,
-    ) -> Result<(), Self> {
-        if ok { Ok(()) } else { Err(Self::Config { method, key, value, requirement }) }
+impl From<OptionError> for ObjectiveError {
+    fn from(error: OptionError) -> Self {
+        match error {
+            OptionError::Value { method, key, value, requirement } => Self::Config { method, key, value, requirement },
+            OptionError::Problem { method, key, problem } => Self::Option { method, key, problem },
+        }
     }
 }

@@ -239,6 +239,8 @@ methods! {
     Dno(Dno) = "dno";
     /// Self-exploring language models; see [`selm()`].
     Selm(Selm) = "selm";
+    /// Self-improving robust preference optimisation; see [`srpo()`].
+    Srpo(Srpo) = "srpo";
     /// A*-PO; see [`a2po()`].
     A2po(A2po) = "a2po";
     /// Weighted sum of methods; see [`Sum`].

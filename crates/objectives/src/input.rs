@@ -4,7 +4,8 @@ use std::fmt;
 
 use dfdx::prelude::*;
 use tropism_core::{
-    Columns, ListLogps, PairLogps, PairScores, PairTokens, ScoreTable, SequenceLogps, TokenLogps, TripleLogps,
+    Columns, ListLogps, PairLogps, PairScores, PairTokens, RevisionLogps, ScoreTable, ScoredPairs, SequenceLogps,
+    TokenLogps, TripleLogps, ValuedTokens,
 };
 
 use crate::ObjectiveError;
@@ -25,6 +26,12 @@ pub enum InputKind {
     Triples,
     /// `K` completions of a prompt: [`ListLogps`].
     Lists,
+    /// A chosen and a rejected completion as answers and as revisions of each other: [`RevisionLogps`].
+    Revisions,
+    /// A chosen and a rejected completion with a trained score each: [`ScoredPairs`].
+    ScoredPairs,
+    /// Single completions, by token with values of the states: [`ValuedTokens`].
+    ValuedTokens,
     /// Predicted scores of a chosen and a rejected completion: [`PairScores`].
     Scores,
     /// Predicted scores of aspects or steps: [`ScoreTable`].
@@ -40,6 +47,9 @@ impl fmt::Display for InputKind {
             Self::PairTokens => "pairs by token",
             Self::Triples => "pairs with a third completion",
             Self::Lists => "lists of completions",
+            Self::Revisions => "pairs as answers and as revisions",
+            Self::ScoredPairs => "pairs with trained scores",
+            Self::ValuedTokens => "single completions by token with values",
             Self::Scores => "pairs of predicted scores",
             Self::ScoreTables => "tables of predicted scores",
         })
@@ -163,6 +173,12 @@ pub enum Input<P: Dim, C: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
     Triples(TripleLogps<P, E, D, T>, Option<TripleLogps<P, E, D>>),
     /// See [`InputKind::Lists`].
     Lists(ListLogps<P, C, E, D, T>, Option<ListLogps<P, C, E, D>>),
+    /// See [`InputKind::Revisions`].
+    Revisions(RevisionLogps<P, E, D, T>, Option<RevisionLogps<P, E, D>>),
+    /// See [`InputKind::ScoredPairs`].
+    ScoredPairs(ScoredPairs<P, E, D, T>, Option<ScoredPairs<P, E, D>>),
+    /// See [`InputKind::ValuedTokens`]; the reference has no values.
+    ValuedTokens(ValuedTokens<P, C, E, D, T>, Option<TokenLogps<P, C, E, D>>),
     /// See [`InputKind::Scores`].
     Scores(PairScores<P, E, D, T>),
     /// See [`InputKind::ScoreTables`].
@@ -179,6 +195,9 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Input<P, C, E, D, T>
             Self::PairTokens(..) => InputKind::PairTokens,
             Self::Triples(..) => InputKind::Triples,
             Self::Lists(..) => InputKind::Lists,
+            Self::Revisions(..) => InputKind::Revisions,
+            Self::ScoredPairs(..) => InputKind::ScoredPairs,
+            Self::ValuedTokens(..) => InputKind::ValuedTokens,
             Self::Scores(..) => InputKind::Scores,
             Self::ScoreTables(..) => InputKind::ScoreTables,
         }
@@ -193,6 +212,9 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Input<P, C, E, D, T>
             Self::PairTokens(_, r) => r.is_some(),
             Self::Triples(_, r) => r.is_some(),
             Self::Lists(_, r) => r.is_some(),
+            Self::Revisions(_, r) => r.is_some(),
+            Self::ScoredPairs(_, r) => r.is_some(),
+            Self::ValuedTokens(_, r) => r.is_some(),
             Self::Scores(_) | Self::ScoreTables(_) => false,
         }
     }
@@ -206,6 +228,9 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Input<P, C, E, D, T>
             Self::PairTokens(x, r) => Self::PairTokens(x.fork(), r.clone()),
             Self::Triples(x, r) => Self::Triples(x.fork(), r.clone()),
             Self::Lists(x, r) => Self::Lists(x.fork(), r.clone()),
+            Self::Revisions(x, r) => Self::Revisions(x.fork(), r.clone()),
+            Self::ScoredPairs(x, r) => Self::ScoredPairs(x.fork(), r.clone()),
+            Self::ValuedTokens(x, r) => Self::ValuedTokens(x.fork(), r.clone()),
             Self::Scores(x) => Self::Scores(x.fork()),
             Self::ScoreTables(x) => Self::ScoreTables(x.fork()),
         }
@@ -220,6 +245,9 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Input<P, C, E, D, T>
             Self::PairTokens(x, _) => Self::PairTokens(x, None),
             Self::Triples(x, _) => Self::Triples(x, None),
             Self::Lists(x, _) => Self::Lists(x, None),
+            Self::Revisions(x, _) => Self::Revisions(x, None),
+            Self::ScoredPairs(x, _) => Self::ScoredPairs(x, None),
+            Self::ValuedTokens(x, _) => Self::ValuedTokens(x, None),
             other => other,
         }
     }
@@ -232,6 +260,10 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Input<P, C, E, D, T>
             (Self::Pairs(x, _), _) => x.rows(),
             (Self::Triples(x, _), _) => x.rows(),
             (Self::Scores(x), _) => x.rows(),
+            (Self::Revisions(x, _), _) => x.rows(),
+            (Self::ScoredPairs(x, _), _) => x.rows(),
+            (Self::ValuedTokens(x, _), Per::Row) => x.size().0,
+            (Self::ValuedTokens(x, _), _) => cells(x.size()),
             (Self::CompletionTokens(x, _), Per::Row) => x.size().0,
             (Self::CompletionTokens(x, _), _) => cells(x.size()),
             (Self::PairTokens(x, _), Per::Row) => x.rows(),

@@ -14,7 +14,7 @@
 //! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
 //! [`plackett_luce()`], [`ranking_pairs()`], [`lambda_ranking()`], [`softmax_ranking()`], [`in_context_ranking()`],
 //! [`brain()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`],
-//! [`selm()`], [`dno()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
+//! [`selm()`], [`dno()`], [`srpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!
 //! [`Objective`] picks one by name from a configuration file.
 //!

@@ -75,27 +75,36 @@ pub(crate) fn split(n: usize, min: usize, f: impl Fn(usize, usize) + Sync + Send
     let most = n.div_ceil(min.max(1));
     let threads = rayon::current_num_threads().min(most);
     let parts = if threads <= 1 || team::inside() { 1 } else { (threads * PARTS).min(most) };
-    share(n, n.div_ceil(parts), threads, f);
+    share(n, n.div_ceil(parts), threads, || (), |(), begin, end| f(begin, end));
 }
 
-/// Runs `f(i)` for `0..n` over all threads, one by one: for few items of unequal weight.
-pub(crate) fn each(n: usize, f: impl Fn(usize) + Sync + Send) {
-    share(n, 1, rayon::current_num_threads().min(n), |i, _| f(i));
+/// Runs `f(buffers, i)` for `0..n` over all threads, one by one: for few items of unequal weight. A thread makes its buffers
+/// once, by `make`, for all items that it takes.
+pub(crate) fn each_with<S>(n: usize, make: impl Fn() -> S + Sync + Send, f: impl Fn(&mut S, usize) + Sync + Send) {
+    share(n, 1, rayon::current_num_threads().min(n), make, |s, i, _| f(s, i));
 }
 
 /// Hands parts of `step` items to whoever is free.
-fn share(n: usize, step: usize, threads: usize, f: impl Fn(usize, usize) + Sync + Send) {
+fn share<S>(
+    n: usize,
+    step: usize,
+    threads: usize,
+    make: impl Fn() -> S + Sync + Send,
+    f: impl Fn(&mut S, usize, usize) + Sync + Send,
+) {
     if threads <= 1 || team::inside() {
-        return (0..n).step_by(step.max(1)).for_each(|begin| f(begin, (begin + step).min(n)));
+        let mut s = make();
+        return (0..n).step_by(step.max(1)).for_each(|begin| f(&mut s, begin, (begin + step).min(n)));
     }
     let next = AtomicUsize::new(0);
     let work = || {
+        let mut s = make();
         loop {
             let begin = next.fetch_add(step, Ordering::Relaxed);
             if begin >= n {
                 return;
             }
-            f(begin, (begin + step).min(n));
+            f(&mut s, begin, (begin + step).min(n));
         }
     };
     if team::run(threads - 1, &work) {

@@ -63,7 +63,7 @@ fn resume(folder: &Path) -> Result<(), XtaskError> {
 }
 
 /// Below this many parameters a second thread costs more than it helps.
-const ONE_THREAD: usize = 5_000_000;
+const ONE_THREAD: usize = 200_000;
 
 fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
     let threads = match prepared.config.threads {

@@ -6,7 +6,7 @@ use tropism_core::{LossTerms, PairLogps};
 use crate::ObjectiveError;
 use crate::link::logistic;
 use crate::method::on_pairs;
-use crate::options::{options, positive};
+use crate::options::{optional, options, positive};
 use crate::pairwise::{Scored, Scoring};
 
 options! {
@@ -15,16 +15,11 @@ options! {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Largest `|z|` that counts, in units of reward; without it, the default, margins are not cut.
-        clip: Option<f64> = None, with_clip, clip;
+        clip: Option<f64> = None, with_clip, optional(positive);
     }
 }
 
 on_pairs!(ChiPo, chi_po, |_c| true);
-
-/// A bound, if there is one, has to be positive.
-fn clip(method: &'static str, key: &'static str, value: &Option<f64>) -> Result<(), ObjectiveError> {
-    value.map_or(Ok(()), |bound| positive(method, key, &bound))
-}
 
 /// The χPO loss of `P` pairs.
 ///

@@ -1,9 +1,8 @@
 //! Scores of log-ratios under f-divergences.
 
 use serde::{Deserialize, Serialize};
+use tropism_core::OptionError;
 use tropism_core::numerics::{log_sigmoid_scalar, sigmoid_scalar};
-
-use crate::ObjectiveError;
 
 /// The divergence from the reference that the optimum trades against reward; it turns a log-ratio `h` into a score `s(h)`
 /// with `s(0) = 0`, `s'(0) = 1` (½ for Jensen–Shannon).
@@ -44,9 +43,9 @@ impl Divergence {
     }
 
     /// Checks the coefficient.
-    pub(crate) fn check(method: &'static str, key: &'static str, value: &Self) -> Result<(), ObjectiveError> {
+    pub(crate) fn check(method: &'static str, key: &'static str, value: &Self) -> Result<(), OptionError> {
         match *value {
-            Self::Alpha(alpha) => ObjectiveError::check(alpha.is_finite(), (method, key, alpha), "finite"),
+            Self::Alpha(alpha) => OptionError::check(alpha.is_finite(), (method, key, alpha), "finite"),
             _ => Ok(()),
         }
     }

@@ -20,7 +20,7 @@ options! {
 const OBJECTIVE: Column = Column::row("objective", Domain::Index);
 
 fn weights_hold(method: &'static str, key: &'static str, weights: &[f64]) -> Result<(), ObjectiveError> {
-    weights.iter().try_for_each(|w| crate::options::not_negative(method, key, w))
+    Ok(weights.iter().try_for_each(|w| crate::options::not_negative(method, key, w))?)
 }
 
 impl Method for MahDpo {

@@ -56,9 +56,26 @@ pub(crate) fn shape(kind: InputKind) -> (usize, bool) {
         InputKind::Completions => (1, false),
         InputKind::Pairs | InputKind::Scores => (2, false),
         InputKind::Triples => (3, false),
+        // Log-probabilities of both sides, then their scores.
+        InputKind::ScoredPairs => (4, false),
+        // Chosen and rejected: plain, after the rejected one, after the chosen one.
+        InputKind::Revisions => (6, false),
+        // Tokens, then the values of their states.
+        InputKind::ValuedTokens => (2, true),
         InputKind::CompletionTokens | InputKind::Lists | InputKind::ScoreTables => (1, true),
         InputKind::PairTokens => (2, true),
         other => panic!("the harness does not know {other}"),
+    }
+}
+
+/// What a side of a mixed kind is like.
+fn part(kind: InputKind, side: usize) -> InputKind {
+    match (kind, side) {
+        (InputKind::ScoredPairs, 0 | 1) | (InputKind::Revisions, _) => InputKind::Completions,
+        (InputKind::ScoredPairs, _) => InputKind::Scores,
+        (InputKind::ValuedTokens, 0) => InputKind::CompletionTokens,
+        (InputKind::ValuedTokens, _) => InputKind::ScoreTables,
+        (kind, _) => kind,
     }
 }
 
@@ -68,14 +85,33 @@ impl Plain {
         let kind = objective.input();
         let (sides, cells) = shape(kind);
         let width = if cells { rng.whole(3, 7) } else { 1 };
-        let sides = (0..sides).map(|_| Side::random(kind, rows, width, ratio, rng)).collect();
+        let sides = (0..sides).map(|k| Side::random(part(kind, k), rows, width, ratio, rng)).collect();
         let mut plain = Self { kind, rows, width, sides, columns: Vec::new() };
+        plain.agree(rng);
         for column in objective.columns() {
             let entries = if column.per == Per::Row { rows } else { rows * width };
             let values = column_values(&column, entries, width, rng);
             plain.columns.push((column, values));
         }
         plain
+    }
+
+    /// Lets the sides agree on what they share.
+    fn agree(&mut self, rng: &mut Rng) {
+        match self.kind {
+            InputKind::Revisions => {
+                let lengths = [self.sides[0].lengths.clone(), self.sides[1].lengths.clone()];
+                self.sides.iter_mut().enumerate().for_each(|(k, side)| side.lengths.clone_from(&lengths[k % 2]));
+            }
+            InputKind::ValuedTokens => {
+                // A value for each token, and for some rows one of the state after the last token.
+                let completion = self.sides[0].mask.clone();
+                let follows = |i: usize| i % self.width > 0 && completion[i - 1] && !completion[i];
+                self.sides[1].mask =
+                    (0..completion.len()).map(|i| completion[i] || follows(i) && rng.whole(0, 2) > 0).collect();
+            }
+            _ => {}
+        }
     }
 
     /// The rows `range`.
@@ -128,7 +164,7 @@ impl Side {
             }
             InputKind::Scores | InputKind::ScoreTables => {
                 let policy = (0..rows * width).map(|_| rng.real(-ratio, ratio)).collect();
-                let reference = vec![0.0; rows * width];
+                let reference = (0..rows * width).map(|_| rng.real(-ratio, ratio)).collect();
                 let mask = Self::places(rows, width, rng);
                 Self { policy, reference, mask, prompt: vec![false; rows * width], lengths: vec![1; rows] }
             }

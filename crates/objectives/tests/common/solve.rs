@@ -2,7 +2,8 @@
 
 use dfdx::prelude::*;
 use tropism_core::{
-    Columns, Diagnostics, ListLogps, PairLogps, PairScores, PairTokens, ScoreTable, SequenceLogps, TokenLogps, TripleLogps,
+    Columns, Diagnostics, ListLogps, PairLogps, PairScores, PairTokens, RevisionLogps, ScoreTable, ScoredPairs,
+    SequenceLogps, TokenLogps, TripleLogps, ValuedTokens,
 };
 use tropism_objectives::{Batch, Input, InputKind, Objective};
 
@@ -145,6 +146,25 @@ where
         }
         InputKind::Scores => {
             Input::Scores(PairScores::new(leaves.vector(&s[0].policy), leaves.vector(&s[1].policy)).unwrap())
+        }
+        InputKind::ScoredPairs => {
+            let pairs = PairLogps::from_sequences(own(0), own(1)).unwrap();
+            let scores = PairScores::new(leaves.vector(&s[2].policy), leaves.vector(&s[3].policy)).unwrap();
+            let theirs = || PairScores::new(vector::<E>(&s[2].reference), vector::<E>(&s[3].reference)).unwrap();
+            let reference = needs.then(|| ScoredPairs::new(pair(), theirs()).unwrap());
+            Input::ScoredPairs(ScoredPairs::new(pairs, scores).unwrap(), reference)
+        }
+        InputKind::Revisions => {
+            let mut own = |k: usize| PairLogps::from_sequences(own(k), own(k + 1)).unwrap();
+            let theirs = |k: usize| PairLogps::from_sequences(theirs(k), theirs(k + 1)).unwrap();
+            let policy = RevisionLogps::new(own(0), own(2), own(4)).unwrap();
+            Input::Revisions(policy, needs.then(|| RevisionLogps::new(theirs(0), theirs(2), theirs(4)).unwrap()))
+        }
+        InputKind::ValuedTokens => {
+            let policy = tokens(leaves.table(&s[0].policy, rows), &s[0]);
+            let values = ScoreTable::new(leaves.table(&s[1].policy, rows), &s[1].mask).unwrap();
+            let reference = needs.then(|| tokens(table::<E>(&s[0].reference, rows), &s[0]));
+            Input::ValuedTokens(ValuedTokens::new(policy, values).unwrap(), reference)
         }
         InputKind::CompletionTokens => {
             let policy = tokens(leaves.table(&s[0].policy, rows), &s[0]);

@@ -1,5 +1,5 @@
 //! Backward pass: scores are made again block by block.
-use super::{BLOCK, Heads, Inputs, rows};
+use super::{BLOCK, Heads, Inputs, room, rows};
 use crate::mm::{View, alone, alone_raw};
 use crate::par::{Ptr, split_rows};
 use crate::scalar::Scalar;
@@ -15,7 +15,7 @@ struct Task<'a, E> {
     dq: Ptr<E>,
 }
 
-/// Buffers of one task, reused over its segments.
+/// Buffers of a thread.
 #[derive(Default)]
 struct Scratch<E> {
     keys: Vec<E>,
@@ -34,15 +34,14 @@ pub(super) fn run<E: Scalar>(x: Inputs<E>, go: &[E], out: &[E], lse: &[E], d: &m
     let mut sums = [vec![E::zero(); heads.heads * each], vec![E::zero(); heads.heads * each]];
     let task = Task { x, go, out, lse, dq: Ptr::of(dq) };
     let [ps, pt] = sums.each_mut().map(|s| Ptr::of(s));
-    x.tasks(|tree, head| {
+    x.tasks(|scratch, tree, head| {
         let segments = &x.tree.segments()[x.tree.trees()[tree].clone()];
         let (first, n) = (segments[0].start, segments.iter().map(|s| s.len).sum::<usize>());
         let at = head * each + first * heads.dim;
         // SAFETY: this task alone has this head of this tree's tokens, and `sums` holds all heads of all tokens
         let mut sums = [ps, pt].map(|p| unsafe { p.range(at, n * heads.dim) });
-        let mut scratch = Scratch::default();
         for segment in x.tree.trees()[tree].clone() {
-            task.segment(segment, head, first, &mut scratch, &mut sums);
+            task.segment(segment, head, first, scratch, &mut sums);
         }
     });
     for (sum, to) in sums.iter().zip([dk, dv]) {
@@ -68,13 +67,12 @@ impl<E: Scalar> Task<'_, E> {
     fn segment(&self, segment: usize, head: usize, first: usize, b: &mut Scratch<E>, sums: &mut [&mut [E]; 2]) {
         let (x, dim) = (self.x, self.x.config.heads.dim);
         let kv = x.config.heads.kv_of(head);
-        x.chain(x.k, segment, kv, &mut b.keys);
-        x.chain(x.v, segment, kv, &mut b.values);
+        let (k, v) = (x.chain(x.k, segment, kv, &mut b.keys), x.chain(x.v, segment, kv, &mut b.values));
         for d in [&mut b.dk, &mut b.dv] {
             d.clear();
-            d.resize(b.keys.len(), E::zero());
+            d.resize(k.rows() * dim, E::zero());
         }
-        self.head(segment, head, b);
+        self.head(segment, head, (k, v), [&mut b.dk, &mut b.dv], [&mut b.p, &mut b.dp]);
         let mut from = 0;
         for s in x.tree.chain(segment) {
             let (to, n) = ((s.start - first) * dim, s.len * dim);
@@ -85,32 +83,38 @@ impl<E: Scalar> Task<'_, E> {
         }
     }
 
-    fn head(&self, segment: usize, head: usize, b: &mut Scratch<E>) {
+    fn head(
+        &self,
+        segment: usize,
+        head: usize,
+        (keys, values): (View<E>, View<E>),
+        [dk, dv]: [&mut Vec<E>; 2],
+        [p, dp]: [&mut Vec<E>; 2],
+    ) {
         let x = self.x;
         let (d, width, s) = (x.config.heads.dim, x.config.heads.query_width(), x.tree.segments()[segment]);
-        let (before, precision) = (b.keys.len() / d - s.len, x.config.precision);
+        let (before, precision) = (keys.rows() - s.len, x.config.precision);
         for r0 in (0..s.len).step_by(BLOCK) {
             let n = BLOCK.min(s.len - r0);
             let start = x.config.first(before + r0);
             let len = before + r0 + n - start;
             let at = (s.start + r0) * width + head * d;
             let (q, g) = (View::strided(&x.q[at..], n, d, width), View::strided(&self.go[at..], n, d, width));
-            let (k, v) = (View::new(&b.keys[start * d..], len, d), View::new(&b.values[start * d..], len, d));
-            b.p.resize(n * len, E::zero());
-            b.dp.resize(n * len, E::zero());
-            alone(&mut b.p, len, false, q, k.t(), precision);
-            alone(&mut b.dp, len, false, g, v.t(), precision);
+            let (k, v) = (keys.rows_from(start, len), values.rows_from(start, len));
+            let (p, dp) = (room(p, n * len), room(dp, n * len));
+            alone(p, len, false, q, k.t(), precision);
+            alone(dp, len, false, g, v.t(), precision);
             for i in 0..n {
                 let row = i * len..(i + 1) * len;
                 let position = before + r0 + i;
                 let live = x.config.first(position) - start..position + 1 - start;
-                self.row(&mut b.p[row.clone()], &mut b.dp[row], head, s.start + r0 + i, live);
+                self.row(&mut p[row.clone()], &mut dp[row], head, s.start + r0 + i, live);
             }
-            let (p, ds) = (View::new(&b.p, n, len), View::new(&b.dp, n, len));
+            let (p, ds) = (View::new(p, n, len), View::new(dp, n, len));
             // SAFETY: rows of this segment, columns of this head; dq is as large as q, whose view was checked above
             unsafe { alone_raw(self.dq.at(at), width, true, ds, k, precision) };
-            alone(&mut b.dk[start * d..], d, true, ds.t(), q, precision);
-            alone(&mut b.dv[start * d..], d, true, p.t(), g, precision);
+            alone(&mut dk[start * d..], d, true, ds.t(), q, precision);
+            alone(&mut dv[start * d..], d, true, p.t(), g, precision);
         }
     }
 

@@ -13,8 +13,8 @@ pub use decode::decode_attention;
 pub use pages::{PAGE, Paged, Pages};
 
 use crate::error::{OpsError, same};
-use crate::mm::Precision;
-use crate::par::each;
+use crate::mm::{Precision, View};
+use crate::par::each_with;
 use crate::params::TapeOf;
 use crate::raw::{GradSlot, data, data_mut, record};
 use crate::scalar::Scalar;
@@ -115,22 +115,36 @@ struct Inputs<'a, E> {
 }
 
 impl<E: Scalar> Inputs<'_, E> {
-    /// One key/value head's columns of `x` for the whole chain of a segment, dense.
-    fn chain(&self, x: &[E], segment: usize, kv: usize, out: &mut Vec<E>) {
+    /// One key/value head's columns of `x` for the whole chain of a segment: where they lie, or from `copy` when the chain
+    /// has several segments.
+    fn chain<'b>(&'b self, x: &'b [E], segment: usize, kv: usize, copy: &'b mut Vec<E>) -> View<'b, E> {
         let (width, d) = (self.config.heads.kv_width(), self.config.heads.dim);
-        out.clear();
+        let s = self.tree.segments()[segment];
+        if s.parent.is_none() {
+            return View::strided(&x[s.start * width + kv * d..], s.len, d, width);
+        }
+        copy.clear();
         for s in self.tree.chain(segment) {
             for row in x[s.start * width..(s.start + s.len) * width].chunks_exact(width) {
-                out.extend_from_slice(&row[kv * d..(kv + 1) * d]);
+                copy.extend_from_slice(&row[kv * d..(kv + 1) * d]);
             }
         }
+        View::new(copy, copy.len() / d, d)
     }
 
-    /// Runs `f(tree, query head)` for all of them over all threads.
-    fn tasks(&self, f: impl Fn(usize, usize) + Sync + Send) {
+    /// Runs `f(buffers of the thread, tree, query head)` for all of them over all threads.
+    fn tasks<S: Default>(&self, f: impl Fn(&mut S, usize, usize) + Sync + Send) {
         let heads = self.config.heads.heads;
-        each(self.tree.trees().len() * heads, |i| f(i / heads, i % heads));
+        each_with(self.tree.trees().len() * heads, S::default, |s, i| f(s, i / heads, i % heads));
     }
+}
+
+/// The first `n` elements of a buffer, whatever stands in them.
+fn room<E: Scalar>(buffer: &mut Vec<E>, n: usize) -> &mut [E] {
+    if buffer.len() < n {
+        buffer.resize(n, E::zero());
+    }
+    &mut buffer[..n]
 }
 
 /// `softmax(q k^T / sqrt(dim)) v`, each token attending to itself, to what stands before it in its segment and to the

@@ -1,10 +1,7 @@
 //! What losses turn into at special options or inputs, each by the name of the identity.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::plain::{Plain, Rng};
-use common::solve::{Solved, solve};
+use crate::common::plain::{Plain, Rng};
+use crate::common::solve::{Solved, solve};
 use proptest::prelude::*;
 use tropism_objectives::*;
 
@@ -34,7 +31,7 @@ fn one_token(plain: &mut Plain) {
 fn equal_lengths(plain: &mut Plain) {
     let first = plain.sides[0].mask.clone();
     let (prompt, lengths) = (plain.sides[0].prompt.clone(), plain.sides[0].lengths.clone());
-    plain.sides[1] = common::plain::Side { mask: first, prompt, lengths, ..plain.sides[1].clone() };
+    plain.sides[1] = crate::common::plain::Side { mask: first, prompt, lengths, ..plain.sides[1].clone() };
 }
 
 proptest! {
@@ -134,7 +131,7 @@ proptest! {
         let pair = Plain::random(&dpo, 3, 20.0, &mut Rng(seed));
         let mut lists = Plain::random(&list, 3, 20.0, &mut Rng(seed));
         lists.width = 2;
-        let weave = |f: fn(&common::plain::Side) -> &Vec<f64>| {
+        let weave = |f: fn(&crate::common::plain::Side) -> &Vec<f64>| {
             let sides = f(&pair.sides[0]).iter().zip(f(&pair.sides[1]));
             sides.flat_map(|(w, l)| [*w, *l]).collect::<Vec<f64>>()
         };

@@ -1,9 +1,6 @@
 //! Worked numbers, extremes and masks of each loss.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::pairs::{Batch, close, pairwise, solve};
+use crate::common::pairs::{Batch, close, pairwise, solve};
 use dfdx::prelude::*;
 use tropism_core::{LossTerms, PairLogps, SequenceLogps, TokenLogps};
 use tropism_objectives::{Dpo, Objective, Sft, Simpo, simpo};

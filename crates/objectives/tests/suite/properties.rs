@@ -1,9 +1,6 @@
 //! Gradients against finite differences, and invariants of each loss on random batches.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::pairs::{Batch, close, pairwise, solve};
+use crate::common::pairs::{Batch, close, pairwise, solve};
 use proptest::prelude::*;
 use tropism_objectives::{Dpo, Objective, Simpo};
 

@@ -1,5 +1,4 @@
 //! The methods by name: configuration files, options and their limits, inputs that do not fit.
-#![allow(clippy::unwrap_used)]
 
 use dfdx::prelude::*;
 use tropism_core::{Columns, LossTerms, PairLogps, SequenceLogps};

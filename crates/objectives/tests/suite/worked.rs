@@ -1,9 +1,6 @@
 //! Worked numbers of the standard pairwise losses: loss and gradients of one pair, computed by hand elsewhere.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::pairs::{Batch, close, solve, worked};
+use crate::common::pairs::{Batch, close, solve, worked};
 use tropism_objectives::*;
 
 /// `h_w = 1`, `h_l = −½`.

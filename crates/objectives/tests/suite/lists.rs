@@ -1,12 +1,9 @@
 //! Losses of lists: worked numbers, identities and limits.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::pairs::close;
-use common::plain::{Plain, Rng};
-use common::prove::prove;
-use common::solve::solve;
+use crate::common::pairs::close;
+use crate::common::plain::{Plain, Rng};
+use crate::common::prove::prove;
+use crate::common::solve::solve;
 use tropism_objectives::*;
 
 /// One list with its columns, in the order in which the method names them.

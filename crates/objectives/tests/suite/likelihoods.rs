@@ -1,12 +1,9 @@
 //! RPO, ASFT, REDI, Flex-DPO and DOVE: worked numbers, and what they turn into at special options.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::pairs::{Batch, worked};
-use common::plain::{Plain, Rng, Side};
-use common::prove::prove;
-use common::solve::{Solved, solve};
+use crate::common::pairs::{Batch, worked};
+use crate::common::plain::{Plain, Rng, Side};
+use crate::common::prove::prove;
+use crate::common::solve::{Solved, solve};
 use proptest::prelude::*;
 use tropism_objectives::*;
 
@@ -63,7 +60,7 @@ fn flex_dpo_worked() {
 #[test]
 fn flex_dpo_reports_the_three_properties() {
     let pair = batch([-2.0, -500.0], [-1.0, -3.0], [1, 1]);
-    let solved = common::pairs::solve::<f64>(&FlexDpo::default().with_beta_rejected(0.1).into(), &pair);
+    let solved = crate::common::pairs::solve::<f64>(&FlexDpo::default().with_beta_rejected(0.1).into(), &pair);
     assert_eq!(solved.terms.get("gradients/log_ratio"), Some([498.0].as_slice()));
     assert_eq!(solved.terms.get("displacement/rejected"), Some([-497.0].as_slice()));
     assert_eq!(solved.terms.get("logps/seen"), Some([-2.0].as_slice()));

@@ -1,11 +1,8 @@
 //! Every method passes the proof, by default and with the options that change its formula.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::plain::Plain;
-use common::prove::{Proof, prove};
-use common::solve::{Solved, solve};
+use crate::common::plain::Plain;
+use crate::common::prove::{Proof, prove};
+use crate::common::solve::{Solved, solve};
 use tropism_objectives::*;
 
 #[test]

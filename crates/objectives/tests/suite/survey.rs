@@ -1,10 +1,7 @@
 //! Losses that change one part of DPO: worked numbers, and what they turn into at special options.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::plain::{Plain, Rng};
-use common::solve::solve;
+use crate::common::plain::{Plain, Rng};
+use crate::common::solve::solve;
 use proptest::prelude::*;
 use tropism_objectives::*;
 

@@ -1,33 +1,9 @@
 //! Several objectives and iterations: MODPO, MAH-DPO, DNO, SELM. Worked numbers, identities and limits.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::pairs::close;
-use common::plain::{Plain, Rng};
-use common::prove::{Proof, prove};
-use common::solve::{Solved, solve};
+use crate::common::given::{check, solved};
+use crate::common::pairs::close;
+use crate::common::prove::{Proof, prove};
 use tropism_objectives::*;
-
-/// A batch with the given (policy, reference) of each side, one entry per row, and columns in the method's order.
-fn solved(objective: impl Into<Objective>, sides: &[(&[f64], &[f64])], columns: &[&[f64]]) -> Solved {
-    let objective = objective.into();
-    let rows = sides[0].0.len();
-    let mut plain = Plain::random(&objective, rows, 1.0, &mut Rng(1));
-    for (side, given) in plain.sides.iter_mut().zip(sides) {
-        (side.policy, side.reference, side.lengths) = (given.0.to_vec(), given.1.to_vec(), vec![1; rows]);
-    }
-    for ((_, values), given) in plain.columns.iter_mut().zip(columns) {
-        *values = given.to_vec();
-    }
-    solve::<f64>(&objective, &plain)
-}
-
-/// Loss, and gradients side by side.
-fn check(found: &Solved, loss: f64, grads: &[f64], tolerance: f64) {
-    close(&[found.loss], &[loss], tolerance);
-    close(&found.grads.concat(), grads, tolerance);
-}
 
 const PAIR: [(&[f64], &[f64]); 2] = [(&[-30.0], &[-31.0]), (&[-35.0], &[-33.0])];
 

@@ -1,0 +1,121 @@
+//! Losses of two players: SRPO. Worked numbers, identities and limits.
+
+use crate::common::given::{check, solved};
+use crate::common::pairs::close;
+use crate::common::plain::{Plain, Rng};
+use crate::common::prove::prove;
+use crate::common::solve::solve;
+use proptest::prelude::*;
+use tropism_objectives::*;
+
+/// One pair with the log-ratios `g_w`, `g_l`, `t_wl`, `t_ll`, `t_ww`, `t_lw`, and a soft label where the method reads it.
+fn srpo_of(config: Srpo, ratios: [f64; 6], share: f64) -> crate::common::solve::Solved {
+    let policy = ratios.map(|h| [h - 20.0]);
+    let sides: Vec<(&[f64], &[f64])> = policy.iter().map(|p| (p.as_slice(), [-20.0].as_slice())).collect();
+    solved(config, &sides, &[&[share]])
+}
+
+fn at(beta: f64, alpha: f64) -> Srpo {
+    Srpo::default().with_beta(beta).with_alpha(alpha)
+}
+
+#[test]
+fn srpo_worked() {
+    let ratios = [0.3, -0.2, 0.6, 0.1, 0.4, -0.1];
+    let grads = [-0.05, 0.05, -0.1125, 0.0625, -0.0625, 0.1125];
+    check(&srpo_of(at(0.5, 0.5), ratios, 0.0), 0.05125, &grads, 1e-12);
+    close(&[srpo_of(at(0.5, 0.0), ratios, 0.0).loss, srpo_of(at(0.5, 1.0), ratios, 0.0).loss], &[0.04, 0.0625], 1e-12);
+    // At the reference both parts are a quarter.
+    let start = srpo_of(at(0.5, 0.3), [0.0; 6], 0.0);
+    close(&[start.loss, start.grads[0][0]], &[0.25, -0.7 * 0.5 / 2.0], 1e-12);
+}
+
+#[test]
+fn srpo_that_ignores_what_is_shown_is_ipo() {
+    // IPO's target is 1/(2β), so its square is that of SRPO over β².
+    let (beta, w, l) = (0.3, 0.7, -0.4);
+    let ipo = Ipo::default().with_beta(beta).with_normalization(Normalization::Sum);
+    let ipo = solved(ipo, &[(&[w - 20.0], &[-20.0]), (&[l - 20.0], &[-20.0])], &[]).loss;
+    for alpha in [0.0, 0.4, 1.0] {
+        let found = srpo_of(at(beta, alpha), [w, l, w, l, w, l], 0.0);
+        close(&[found.loss], &[beta * beta * ipo], 1e-12);
+    }
+}
+
+#[test]
+fn srpo_is_proven_with_other_options() {
+    prove(at(0.7, 0.2).with_labels(Labels::Column));
+    prove(at(0.1, 0.0));
+    prove(at(0.1, 1.0));
+}
+
+proptest! {
+    #[test]
+    fn srpo_of_swapped_completions_with_the_opposite_label_is_the_same(seed: u64, share in 0.0..1.0_f64) {
+        let mut rng = Rng(seed);
+        let [gw, gl, wl, ll, ww, lw] = [0; 6].map(|_| rng.real(-9.0, 9.0));
+        let config = || at(0.4, 0.3).with_labels(Labels::Column);
+        let (a, b) = (srpo_of(config(), [gw, gl, wl, ll, ww, lw], share), srpo_of(config(), [gl, gw, lw, ww, ll, wl], 1.0 - share));
+        prop_assert!((a.loss - b.loss).abs() < 1e-10 * a.loss.max(1.0));
+        prop_assert!((a.grads[2][0] - b.grads[5][0]).abs() < 1e-10 && (a.grads[0][0] - b.grads[1][0]).abs() < 1e-10);
+    }
+
+    #[test]
+    fn srpo_does_not_see_equal_shifts(seed: u64, by in -9.0..9.0_f64) {
+        let objective = Objective::from(at(0.4, 0.0));
+        let plain = Plain::random(&objective, 3, 9.0, &mut Rng(seed));
+        // A constant in both plain ratios; the same function of the unordered pair in t_wl and t_lw.
+        for sides in [[0, 1], [2, 5]] {
+            let mut moved = plain.clone();
+            sides.iter().for_each(|&k: &usize| moved.sides[k].policy.iter_mut().for_each(|lp| *lp += by));
+            let (a, b) = (solve::<f64>(&objective, &plain).loss, solve::<f64>(&objective, &moved).loss);
+            prop_assert!((a - b).abs() < 1e-10 * a.max(1.0));
+        }
+    }
+}
+
+/// Any preferences, cyclic ones included: row over column.
+const PREFERENCES: [[f64; 3]; 3] = [[0.5, 0.9, 0.2], [0.1, 0.5, 0.8], [0.8, 0.2, 0.5]];
+
+/// Log-ratios of the reviser and of the plain policy at the solution of the game in closed form.
+fn solution(beta: f64, reference: [f64; 3]) -> ([[f64; 3]; 3], [f64; 3]) {
+    // By the shown answer first: π† ∝ π_ref e^{p/β} with normaliser Z†, and π ∝ π_ref / Z†.
+    let z = [0, 1, 2].map(|shown| (0..3).map(|y: usize| reference[y] * (PREFERENCES[y][shown] / beta).exp()).sum::<f64>());
+    let revised = [0, 1, 2].map(|shown: usize| [0, 1, 2].map(|y: usize| PREFERENCES[y][shown] / beta - z[shown].ln()));
+    let total: f64 = (0..3).map(|y| reference[y] / z[y]).sum();
+    (revised, z.map(|z| -z.ln() - total.ln()))
+}
+
+#[test]
+fn srpo_is_least_at_the_solution_of_its_game() {
+    // With soft labels every square is 0 there, whatever the reference and however pairs are sampled.
+    let beta = 0.5;
+    for reference in [[1.0 / 3.0; 3], [0.7, 0.2, 0.1]] {
+        let (revised, plain) = solution(beta, reference);
+        for (w, l) in [(0, 1), (1, 2), (2, 0), (0, 2)] {
+            let ratios = [plain[w], plain[l], revised[l][w], revised[l][l], revised[w][w], revised[w][l]];
+            let found = srpo_of(at(beta, 0.5).with_labels(Labels::Column), ratios, PREFERENCES[w][l]);
+            close(&[found.loss], &[0.0], 1e-12);
+            assert!(found.grads.iter().flatten().all(|g| g.abs() < 1e-12));
+        }
+    }
+    let plain = solution(beta, [1.0 / 3.0; 3]).1.map(|h| h.exp() / 3.0);
+    close(&plain, &[0.352455, 0.305493, 0.342053], 1e-6);
+}
+
+#[test]
+fn srpo_checks_its_labels() {
+    use dfdx::prelude::*;
+    use tropism_core::{PairLogps, RevisionLogps};
+    let dev = Cpu::default();
+    let pair = || PairLogps::new(dev.tensor([-1.0_f64]), dev.tensor([-2.0]), &[1], &[1]).unwrap();
+    let all = || RevisionLogps::new(pair(), pair(), pair()).unwrap();
+    let run = |shares: Option<&[f64]>, config: Srpo| srpo(all(), all(), shares, &config).map(|_| ()).unwrap_err();
+    let (method, column) = ("srpo", "chosen_share");
+    assert_eq!(run(Some(&[0.5]), Srpo::default()), ObjectiveError::UnusedColumn { method, column });
+    let soft = || Srpo::default().with_labels(Labels::Column);
+    assert_eq!(run(None, soft()), ObjectiveError::MissingColumn { method, column });
+    assert!(run(Some(&[1.5]), soft()).to_string().contains("from 0 to 1"));
+    assert!(run(Some(&[0.5, 0.5]), soft()).to_string().contains("chosen_share has 2 entries"));
+    assert!(run(None, Srpo::default().with_alpha(1.5)).to_string().contains("alpha"));
+}
