@@ -104,6 +104,19 @@ pub enum ObjectiveError {
         /// Tokens of the reference.
         reference: f64,
     },
+    /// Policy and reference did not score the same tokens.
+    #[error(
+        "{method}: cell {column} of row {row} is a completion token for one of policy and reference alone; score both with \
+         the same mask"
+    )]
+    OtherTokens {
+        /// The method.
+        method: &'static str,
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0.
+        column: usize,
+    },
     /// A container or the tensor backend refused its input.
     #[error(transparent)]
     Core(#[from] CoreError),
