@@ -15,6 +15,7 @@ macro_rules! toys {
 toys! {
     dpo
     ln_dpo
+    sft_bridge
     simpo
 }
 
