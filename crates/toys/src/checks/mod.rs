@@ -13,6 +13,7 @@ macro_rules! toys {
 }
 
 toys! {
+    dove
     dpo
     ln_dpo
     sft_bridge
