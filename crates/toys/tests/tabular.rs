@@ -4,6 +4,20 @@ mod common;
 use common::{came_out, mean};
 
 #[test]
+fn properties_3d() {
+    let relations = [
+        "fall of rejected(dpo) > 9.2",
+        "log gradient of chosen(dpo, start) > log gradient of chosen(dpo, width 32)",
+        "unseen(dpo) > unseen(flex 0.02)",
+        "unseen(dpo) > unseen(nll 0.1)",
+    ];
+    let outcome = came_out("3d-properties", 10, &relations);
+    // at the reference: β/2 over 0.2
+    let start = mean(&outcome, "log gradient of chosen(dpo, start)");
+    assert!((start - 0.25f64.ln()).abs() < 0.1, "{start}");
+}
+
+#[test]
 fn sft_bridge() {
     let relations =
         ["reward(sft 0.2, dpo) > reward(sft 1, dpo)", "kl(sft 1) > kl(chi2 1)", "reward(chi2 1, dpo) > reward(sft 1, dpo)"];

@@ -13,6 +13,7 @@ macro_rules! toys {
 }
 
 toys! {
+    properties_3d
     dove
     dpo
     ln_dpo
