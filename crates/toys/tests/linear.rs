@@ -8,3 +8,8 @@ fn dove() {
     let relations = ["reward(40 joint) > reward(uniform)", "reward(40 conditional) > reward(40 joint)"];
     came_out("dove", 8, &relations);
 }
+
+#[test]
+fn irpo() {
+    came_out("irpo", 8, &["ndcg@5(irpo, 8 lists, step 10) > ndcg@5(dpo, 8 lists, step 10)"]);
+}

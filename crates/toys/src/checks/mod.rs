@@ -16,6 +16,7 @@ toys! {
     properties_3d
     dove
     dpo
+    irpo
     ln_dpo
     sft_bridge
     simpo
