@@ -4,6 +4,15 @@ mod common;
 use common::came_out;
 
 #[test]
+fn curry_dpo() {
+    let relations = [
+        "reward(stages, noise 0.3, 5 steps) > reward(fixed reference, noise 0.3, 5 steps)",
+        "reward(stages, noise 0.1, 5 steps) > reward(single, noise 0.1, 5 steps)",
+    ];
+    came_out("curry-dpo", 10, &relations);
+}
+
+#[test]
 fn dove() {
     let relations = ["reward(40 joint) > reward(uniform)", "reward(40 conditional) > reward(40 joint)"];
     came_out("dove", 8, &relations);

@@ -14,6 +14,7 @@ macro_rules! toys {
 
 toys! {
     properties_3d
+    curry_dpo
     dove
     dpo
     irpo
