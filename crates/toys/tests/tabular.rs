@@ -18,6 +18,15 @@ fn properties_3d() {
 }
 
 #[test]
+fn modpo() {
+    let relations = ["distance(modpo) < 1e-6", "area(modpo) > area(mixtures)", "trade-off(w 0.9) > trade-off(w 0.7)"];
+    let outcome = came_out("modpo", 3, &relations);
+    // a table's logits interpolate to the same policies
+    let [a, b] = ["area(modpo)", "area(interpolated logits)"].map(|figure| mean(&outcome, figure));
+    assert!((a - b).abs() < 1e-2, "{a} {b}");
+}
+
+#[test]
 fn sft_bridge() {
     let relations =
         ["reward(sft 0.2, dpo) > reward(sft 1, dpo)", "kl(sft 1) > kl(chi2 1)", "reward(chi2 1, dpo) > reward(sft 1, dpo)"];
