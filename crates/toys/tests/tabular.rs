@@ -18,6 +18,17 @@ fn properties_3d() {
 }
 
 #[test]
+fn mah_dpo() {
+    let relations = [
+        "r1(share 0.75) > r1(share 0.5)",
+        "r2(share 0.25) > r2(share 0.5)",
+        "r1(share 1) > r1(shared head)",
+        "r2(share 0) > r2(shared head)",
+    ];
+    came_out("mah-dpo", 5, &relations);
+}
+
+#[test]
 fn modpo() {
     let relations = ["distance(modpo) < 1e-6", "area(modpo) > area(mixtures)", "trade-off(w 0.9) > trade-off(w 0.7)"];
     let outcome = came_out("modpo", 3, &relations);

@@ -19,6 +19,7 @@ toys! {
     dpo
     irpo
     ln_dpo
+    mah_dpo
     modpo
     sft_bridge
     simpo
