@@ -1,7 +1,7 @@
 //! The toys of linear scorers: `curry-dpo`, `dove`, `irpo`, `ofs-dpo`, `tars`.
 #![allow(clippy::unwrap_used)]
 mod common;
-use common::came_out;
+use common::{came_out, mean};
 
 #[test]
 fn curry_dpo() {
@@ -21,4 +21,16 @@ fn dove() {
 #[test]
 fn irpo() {
     came_out("irpo", 8, &["ndcg@5(irpo, 8 lists, step 10) > ndcg@5(dpo, 8 lists, step 10)"]);
+}
+
+#[test]
+fn ofs_dpo() {
+    let relations = [
+        "accuracy(cofs, mean) > accuracy(dpo in order, mean)",
+        "accuracy(dpo in order, domain 2) > accuracy(cofs, domain 2)",
+        "gradient(ofs) > gradient(dpo)",
+    ];
+    let outcome = came_out("ofs-dpo", 4, &relations);
+    let share = mean(&outcome, "share of domain 1(cofs)");
+    assert!(share > 0.0 && share < 1.0, "{share}");
 }

@@ -21,6 +21,7 @@ toys! {
     ln_dpo
     mah_dpo
     modpo
+    ofs_dpo
     sft_bridge
     simpo
 }
