@@ -34,3 +34,10 @@ fn ofs_dpo() {
     let share = mean(&outcome, "share of domain 1(cofs)");
     assert!(share > 0.0 && share < 1.0, "{share}");
 }
+
+#[test]
+fn tars() {
+    let relations =
+        ["shifted accuracy(least relevant) > shifted accuracy(random)", "shifted accuracy(none) > shifted accuracy(visual)"];
+    came_out("tars", 4, &relations);
+}

@@ -24,6 +24,7 @@ toys! {
     ofs_dpo
     sft_bridge
     simpo
+    tars
 }
 
 /// The toy of that name (`simpo-toy`).
