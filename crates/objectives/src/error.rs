@@ -1,7 +1,7 @@
 //! Errors of the objectives.
 
 use thiserror::Error;
-use tropism_core::{CoreError, OptionError};
+use tropism_core::{ColumnError, CoreError, OptionError};
 
 use crate::InputKind;
 
@@ -120,6 +120,19 @@ pub enum ObjectiveError {
     /// A container or the tensor backend refused its input.
     #[error(transparent)]
     Core(#[from] CoreError),
+}
+
+impl From<ColumnError> for ObjectiveError {
+    fn from(error: ColumnError) -> Self {
+        match error {
+            ColumnError::Missing { method, column } => Self::MissingColumn { method, column },
+            ColumnError::Unused { method, column } => Self::UnusedColumn { method, column },
+            ColumnError::Value { method, column, entry, value, requirement } => {
+                Self::Column { method, column, entry, value, requirement }
+            }
+            ColumnError::Core(error) => Self::Core(error),
+        }
+    }
 }
 
 impl From<OptionError> for ObjectiveError {

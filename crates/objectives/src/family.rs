@@ -88,6 +88,11 @@ macro_rules! methods {
                 match self { $( Self::$variant(config) => config.columns(), )* }
             }
 
+            /// Whether the loss also reads the tokens of prompts.
+            pub fn reads_prompt(&self) -> bool {
+                match self { $( Self::$variant(config) => config.reads_prompt(), )* }
+            }
+
             /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
             pub fn couples_rows(&self) -> bool {
                 match self { $( Self::$variant(config) => config.couples_rows(), )* }
@@ -336,6 +341,18 @@ impl Objective {
         let policy = PairLogps::new(logps(chosen)?, logps(rejected)?, chosen, rejected)?;
         let reference = if self.needs_reference() { Some(policy.detach()?) } else { None };
         Ok(self.pair_loss(policy, reference)?.denominators())
+    }
+
+    /// What the weights of a step add up to, one figure per part of the loss, from a batch of its lengths, masks and constants;
+    /// weights do not depend on log-probabilities, so any will do.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn denominators<P: Dim, C: Dim, E: Dtype, D: Device<E>>(
+        &self,
+        batch: Batch<P, C, E, D>,
+    ) -> Result<Vec<f64>, ObjectiveError> {
+        Ok(self.loss(batch)?.denominators())
     }
 
     /// What the weights of a step of single completions add up to; as [`pair_denominators`](Self::pair_denominators).

@@ -25,6 +25,11 @@ pub trait Method {
         Vec::new()
     }
 
+    /// Whether the loss also reads the tokens of prompts; see [`TokenLogps::with_prompt`](tropism_core::TokenLogps::with_prompt).
+    fn reads_prompt(&self) -> bool {
+        false
+    }
+
     /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
     fn couples_rows(&self) -> bool {
         false
@@ -130,6 +135,9 @@ pub(crate) use on_pairs_with;
 /// [`Method`] for a loss of the pairs that `base` reads, made of sums that `$function` takes over tokens.
 macro_rules! sums_for_base {
     ($config:ident, $function:path) => {
+        sums_for_base!($config, $function, |_this| false);
+    };
+    ($config:ident, $function:path, |$this:ident| $prompt:expr) => {
         impl crate::Method for $config {
             const INPUT: crate::InputKind = crate::InputKind::PairTokens;
 
@@ -139,6 +147,11 @@ macro_rules! sums_for_base {
 
             fn columns(&self) -> Vec<crate::Column> {
                 self.base.columns()
+            }
+
+            fn reads_prompt(&self) -> bool {
+                let $this = self;
+                $prompt
             }
 
             fn couples_rows(&self) -> bool {

@@ -12,7 +12,8 @@ use tropism_data::split::split_by_prompt;
 use tropism_data::text::{Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, Sizes, copy_tokenizer_files, load};
-use tropism_trainer::Rows;
+use tropism_objectives::{Objective, Per};
+use tropism_trainer::{RowKind, Rows, Stage};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
@@ -41,6 +42,8 @@ pub struct Prepared {
     pub pairs: Rows,
     /// rows of supervised stages
     pub samples: Rows,
+    /// rows of stages that learn from single completions, desirable or not
+    pub unpaired: Rows,
     /// held-out pairs
     pub test: Vec<TokenPair>,
     /// held-out prompts
@@ -110,9 +113,15 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     if let Some(folder) = &config.model.path {
         model_hashes(folder, &mut records.hashes)?;
     }
+    let unpaired = config.stages.iter().any(|s| RowKind::of(&s.objective) == Some(RowKind::Unpaired));
+    let unpaired = Rows::unpaired(if unpaired { &pairs } else { &[] });
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, audit, hashes, .. } = records;
-    Ok(Prepared { config, tokenizer, model, pairs, samples, test, prompts, world, audit, hashes })
+    let prepared = Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, world, audit, hashes };
+    for stage in &prepared.config.stages {
+        stage.check_rows(prepared.rows(&stage.objective))?;
+    }
+    Ok(prepared)
 }
 
 fn from_world(config: &Experiment, w: &World) -> Result<Records, XtaskError> {
@@ -140,7 +149,8 @@ fn from_world(config: &Experiment, w: &World) -> Result<Records, XtaskError> {
 fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let path = config.data.path.as_deref().unwrap_or(Path::new(""));
     let d = &config.data;
-    let options = ReadOptions { format: d.format, columns: d.columns.clone(), limit: d.limit };
+    let numbers = numbers(&config.stages);
+    let options = ReadOptions { format: d.format, columns: d.columns.clone(), numbers, limit: d.limit };
     let (pairs, audit) = read_pairs(path, &options)?;
     let (pairs, test) = split_by_prompt(pairs, Pair::prompt_key, d.test_fraction, config.seed)?;
     let mut seen = BTreeSet::new();
@@ -150,6 +160,13 @@ fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let hashes = BTreeMap::from([("data".to_owned(), file_hash(path)?)]);
     let audit = audit.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     Ok(Records { pairs, test, samples: None, prompts, world: None, audit, hashes })
+}
+
+/// Columns of the file that the objectives read; a stage makes the others itself, or refuses.
+fn numbers(stages: &[Stage]) -> Vec<String> {
+    let pairs = stages.iter().filter(|s| RowKind::of(&s.objective) == Some(RowKind::Pairs));
+    let columns = pairs.flat_map(|s| s.objective.columns()).filter(|c| c.per == Per::Row);
+    columns.map(|c| c.name.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Given by folder, the model's own, or trained on the training rows.
@@ -270,6 +287,15 @@ pub(super) fn versions() -> BTreeMap<String, String> {
 }
 
 impl Prepared {
+    /// The rows that an objective learns from.
+    pub(super) fn rows(&self, objective: &Objective) -> &Rows {
+        match RowKind::of(objective) {
+            Some(RowKind::Samples) => &self.samples,
+            Some(RowKind::Unpaired) => &self.unpaired,
+            _ => &self.pairs,
+        }
+    }
+
     /// What the run is made from.
     pub fn provenance(&self) -> Provenance {
         Provenance { tropism: env!("CARGO_PKG_VERSION").to_owned(), versions: versions(), hashes: self.hashes.clone() }
