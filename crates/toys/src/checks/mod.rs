@@ -13,9 +13,18 @@ macro_rules! toys {
 }
 
 toys! {
+    properties_3d
+    curry_dpo
+    dove
     dpo
+    irpo
     ln_dpo
+    mah_dpo
+    modpo
+    ofs_dpo
+    sft_bridge
     simpo
+    tars
 }
 
 /// The toy of that name (`simpo-toy`).

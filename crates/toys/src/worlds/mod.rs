@@ -9,10 +9,12 @@ mod descent;
 mod length_bias;
 mod policy;
 mod random;
+mod score_pairs;
 
 pub(crate) use bradley_terry::{OrderedPairs, centred};
 pub(crate) use chain::{Chain, Moments, Sequence};
 pub(crate) use descent::{Descent, Loss, Traced, descend, gradient};
 pub(crate) use length_bias::LengthBias;
-pub(crate) use policy::{PairBatch, Policy};
+pub(crate) use policy::{PairBatch, Policy, device};
 pub(crate) use random::Stream;
+pub(crate) use score_pairs::{ScorePairs, dot, pick};
