@@ -13,8 +13,12 @@ macro_rules! toys {
 }
 
 toys! {
+    asft
     dpo
+    ld_dpo
     ln_dpo
+    redi
+    rpo
     simpo
 }
 
