@@ -14,12 +14,17 @@ macro_rules! toys {
 
 toys! {
     asft
+    brain
+    dno
     dpo
     ld_dpo
     ln_dpo
     redi
     rpo
+    selm
     simpo
+    srpo
+    xpo
 }
 
 /// The toy of that name (`simpo-toy`).
