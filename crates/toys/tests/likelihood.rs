@@ -46,4 +46,6 @@ fn asft() {
     ];
     let outcome = came_out("asft", 12, &relations);
     assert!(mean(&outcome, "uncovered(orpo, step 600)") > mean(&outcome, "uncovered(asft, step 600)"));
+    // its second term pushes rejected arms down
+    assert!(mean(&outcome, "rejected(asft, step 600)") < mean(&outcome, "rejected(imitation, step 600)") - 0.02);
 }

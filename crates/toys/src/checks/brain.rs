@@ -18,18 +18,20 @@ const OUTPUTS: usize = 20;
 const GAMMA: f64 = 0.5;
 const STEPS: usize = 600;
 
-/// (a) Estimates of the slope of −KL in the mean of a Gaussian policy N(1, 1) towards the posterior N(0, 1), which is −1, from
-/// 8 samples of a proposal N(μ, 1). Variances of DPG and GDC++ (weights `p/np'` and `(p − q)/np'`) are exact by quadrature,
-/// BRAIn's and its mean are those of 20,000 lists (the sheet has 400,000). "Flat" means within 0.05 of one another.
-/// (b) Softmax policies over 20 outputs, prior logits and rewards standard normal, γ = 0.5, 8 samples of the prior per step,
-/// rate 0.1, 600 steps, 40 problems a seed: medians of KL(posterior‖policy), and the share of problems in which BRAIn is the
-/// slowest after 50 steps ("every problem" of the sheet counts as more than 95 %). All three see the same samples.
+/// (a) Estimates of the slope of −KL in the mean of a Gaussian policy N(1, 1) towards the posterior N(0, 1), which is −1,
+/// from 8 samples of a proposal N(μ, 1). Variances of DPG and GDC++ (weights `p/np'` and `(p − q)/np'`) are exact by
+/// quadrature, BRAIn's and its mean are those of 20,000 lists (the sheet has 400,000). "Flat" means within 0.05 of one
+/// another. (b) Softmax policies over 20 outputs, prior logits and rewards standard normal, γ = 0.5, 8 samples of the
+/// prior per step, rate 0.1, 600 steps, 40 problems a seed: medians of KL(posterior‖policy), and the share of problems in
+/// which BRAIn is the slowest after 50 steps ("every problem" of the sheet counts as more than 95 %). All three see the
+/// same samples.
 pub(super) const TOY: Toy = Toy {
     row: "brain",
     title: "BRAIn: Bayesian Reward-conditioned Amortized Inference for Natural Language Generation from Feedback",
     arxiv: "2402.02479",
-    claim: "The variance of BRAIn's estimate does not depend on the proposal and is the lowest once the proposal is far from the \
-            posterior, at the price of a bias towards 0; it starts slowest and ends ten times closer to the posterior.",
+    claim: "The variance of BRAIn's estimate does not depend on the proposal and is the lowest once the proposal is far \
+            from the posterior, at the price of a bias towards 0; it starts slowest and ends ten times closer to the \
+            posterior.",
     chance: Chance::Seeds(10),
     relations: &[
         Relation::near("variance(brain, mu 0)", "variance(brain, mu 0.5)", 0.05),

@@ -12,20 +12,20 @@ const GAME: [[f64; 3]; 3] = [[0.5, 0.9, 0.2], [0.1, 0.5, 0.8], [0.8, 0.2, 0.5]];
 const ETA: f64 = 2.0;
 const ITERATIONS: usize = 400;
 
-/// Two worlds. (a) The game in which each of three actions beats one and loses to another, start (0.8, 0.1, 0.1), η = 2; each
-/// iteration minimises the exact loss over all pairs. Exploitability is `max_a P(a ≻ π) − ½`; "average" is the mean of the
-/// policies so far, the start included; "late" means iterations 200 to 400. The average counts as settled below 0.05, the
-/// last policy as cycling where it is above 0.05 throughout. "Slack" is the least `P(π_{t+1} ≻ π_t) − ½ − η KL`. (b) DNO-Prct
-/// on 20 arms with a judge of six points whose error has a standard deviation of one point, η = 0.1: five samples of the
-/// policy and one of a teacher per draw, 100 draws and 100 updates in each of three iterations, on pairs by the paper's
-/// margins or on all pairs with different scores. The sheet expects (b) and has no figures for it; the world is ours. Win
-/// rates are exact and against the start.
+/// Two worlds. (a) The game in which each of three actions beats one and loses to another, start (0.8, 0.1, 0.1), η = 2;
+/// each iteration minimises the exact loss over all pairs. Exploitability is `max_a P(a ≻ π) − ½`; "average" is the mean
+/// of the policies so far, the start included; "late" means iterations 200 to 400. The average counts as settled below
+/// 0.05, the last policy as cycling where it is above 0.05 throughout. "Slack" is the least `P(π_{t+1} ≻ π_t) − ½ − η KL`.
+/// (b) DNO-Prct on 20 arms with a judge of six points whose error has a standard deviation of one point, η = 0.1: five
+/// samples of the policy and one of a teacher per draw, 100 draws and 100 updates in each of three iterations, on pairs by
+/// the paper's margins or on all pairs with different scores. The sheet expects (b) and has no figures for it; the world
+/// is ours. Win rates are exact and against the start.
 pub(super) const TOY: Toy = Toy {
     row: "dno",
     title: "Direct Nash Optimization: Teaching Language Models to Self-Improve with General Preferences",
     arxiv: "2404.03715",
-    claim: "With cyclic preferences the average policy becomes hard to exploit while the last one cycles, each step gains at \
-            least eta KL, and against a noisy judge pairs with large margins teach more than all pairs.",
+    claim: "With cyclic preferences the average policy becomes hard to exploit while the last one cycles, each step \
+            gains at least eta KL, and against a noisy judge pairs with large margins teach more than all pairs.",
     chance: Chance::Seeds(20),
     relations: &[
         Relation::above("exploitability(average, T 1)", "exploitability(average, T 50)"),

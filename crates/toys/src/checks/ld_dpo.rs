@@ -16,8 +16,8 @@ pub(super) const TOY: Toy = Toy {
     row: "ld-dpo",
     title: "Length Desensitization in Direct Preference Optimization",
     arxiv: "2409.06411",
-    claim: "At equal divergence completions become shorter as the weight of the tokens beyond the shorter completion falls, \
-            and no worse; without a length bias in the labels the weight does not matter.",
+    claim: "At equal divergence completions become shorter as the weight of the tokens beyond the shorter completion \
+            falls, and no worse; without a length bias in the labels the weight does not matter.",
     chance: Chance::Seeds(10),
     relations: &[
         Relation::above("length(alpha 1)", "length(alpha 0.5)"),

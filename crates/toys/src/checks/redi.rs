@@ -14,18 +14,18 @@ const CAP: usize = 40;
 const STEPS: [usize; 3] = [100, 500, 5000];
 
 /// A bigram policy, fitted to 800 chosen completions of one chain (mean over completions of token means) and then trained
-/// against 800 of a worse one; plain descent at rate 1. Quality is the exact share of good minus bad tokens within 40 tokens
-/// (the sheet has samples), "chosen" the mean log-probability of a token of the chosen completions (mean over completions).
-/// The loss is bounded below where no transition is more than 1/α times as frequent in rejected completions as in chosen
-/// ones; "least ratio" is the smallest such quotient (0 in a seed where only a rejected completion ends at once; at α = 0.2
-/// that leaves a slope of 0.2/800). A gradient below 10⁻³ counts as none. "Clearly likelier" is by 1 nat, "similar quality"
-/// within 0.1.
+/// against 800 of a worse one; plain descent at rate 1. Quality is the exact share of good minus bad tokens within 40
+/// tokens (the sheet has samples), "chosen" the mean log-probability of a token of the chosen completions (mean over
+/// completions). The loss is bounded below where no transition is more than 1/α times as frequent in rejected completions
+/// as in chosen ones; "least ratio" is the smallest such quotient (0 in a seed where only a rejected completion ends at
+/// once; at α = 0.2 that leaves a slope of 0.2/800). A gradient below 10⁻³ counts as none. "Clearly likelier" is by 1 nat,
+/// "similar quality" within 0.1.
 pub(super) const TOY: Toy = Toy {
     row: "redi",
     title: "Harnessing Negative Signals: Reinforcement Distillation from Teacher Data for LLM Reasoning",
     arxiv: "2505.24850",
-    claim: "Heavier negatives raise quality faster and lower the chosen completions faster, without end beyond a threshold; \
-            at 0.8 the chosen ones stay clearly likelier than at 1, at similar quality.",
+    claim: "Heavier negatives raise quality faster and lower the chosen completions faster, without end beyond a \
+            threshold; at 0.8 the chosen ones stay clearly likelier than at 1, at similar quality.",
     chance: Chance::Seeds(10),
     relations: &[
         Relation::above("quality(alpha 0.5, step 100)", "quality(alpha 0, step 100)"),

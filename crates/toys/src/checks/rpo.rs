@@ -20,8 +20,8 @@ pub(super) const TOY: Toy = Toy {
     row: "rpo",
     title: "Provably Mitigating Overoptimization in RLHF: Your SFT Loss is Implicitly an Adversarial Regularizer",
     arxiv: "2405.16436",
-    claim: "After long training DPO loses reward to arms that no pair covers; a moderate weight of the likelihood keeps the \
-            reward and the chosen arms, a large one only imitates.",
+    claim: "After long training DPO loses reward to arms that no pair covers; a moderate weight of the likelihood keeps \
+            the reward and the chosen arms, a large one only imitates.",
     chance: Chance::Seeds(40),
     relations: &[
         Relation::above("reward(eta 0, step 300)", "reward(eta 0, step 3000)"),

@@ -14,11 +14,11 @@ const ALPHAS: [f64; 3] = [0.0, 0.05, 0.3];
 const ITERATIONS: usize = 3;
 const PROMPTS: usize = 40;
 
-/// Twelve arms with rewards from 0 to 2; the base policy has 0.13 on the seven worst, 0.022 on the next four and 0.002 on the
-/// best (renormalised). In each of three iterations of 40 draws a sample `y'` of the current reference and two of the base
-/// policy are ranked by reward plus 0.3 Gumbel noise; the best and the worst are the pair, and a draw in which they are the
-/// same arm is left out. A table of logits is fitted to the iteration's draws (Adam 0.05, 400 steps) and becomes the next
-/// reference. β = 0.2. "Shift" is `E_ref[log π/π_ref]` after the first iteration.
+/// Twelve arms with rewards from 0 to 2; the base policy has 0.13 on the seven worst, 0.022 on the next four and 0.002 on
+/// the best (renormalised). In each of three iterations of 40 draws a sample `y'` of the current reference and two of the
+/// base policy are ranked by reward plus 0.3 Gumbel noise; the best and the worst are the pair, and a draw in which they
+/// are the same arm is left out. A table of logits is fitted to the iteration's draws (Adam 0.05, 400 steps) and becomes
+/// the next reference. β = 0.2. "Shift" is `E_ref[log π/π_ref]` after the first iteration.
 pub(super) const TOY: Toy = Toy {
     row: "selm",
     title: "Self-Exploring Language Models: Active Preference Elicitation for Online Alignment",

@@ -16,18 +16,18 @@ const SAMPLED: [[f64; 3]; 2] = [[0.8, 0.15, 0.05], [0.05, 0.15, 0.8]];
 const ACTIONS: usize = 6;
 const STEPS: usize = 20_000;
 
-/// Exact losses over all ordered pairs with soft labels; nothing is drawn. (a) Cyclic preferences among three actions, uniform
-/// reference in both roles, β = 0.5, pairs sampled from (0.8, 0.15, 0.05) or its reverse: "variation" is the total variation
-/// between the two solutions, "distance" that of SRPO's to the closed form `π ∝ π_ref/Z†`; below 10⁻⁶ they are the same.
-/// (b) Bradley–Terry preferences among six actions of rewards 0, 0.6, …, 3, reference `∝ e^{−r}`, β = 0.3, pairs sampled
-/// uniformly: the exact reward of the reference's answers, of their revisions by the trained second role, and of the trained
-/// policy's answers. "Most of the gain" is more than half of what many revisions gain.
+/// Exact losses over all ordered pairs with soft labels; nothing is drawn. (a) Cyclic preferences among three actions,
+/// uniform reference in both roles, β = 0.5, pairs sampled from (0.8, 0.15, 0.05) or its reverse: "variation" is the total
+/// variation between the two solutions, "distance" that of SRPO's to the closed form `π ∝ π_ref/Z†`; below 10⁻⁶ they are
+/// the same. (b) Bradley–Terry preferences among six actions of rewards 0, 0.6, …, 3, reference `∝ e^{−r}`, β = 0.3, pairs
+/// sampled uniformly: the exact reward of the reference's answers, of their revisions by the trained second role, and of
+/// the trained policy's answers. "Most of the gain" is more than half of what many revisions gain.
 pub(super) const TOY: Toy = Toy {
     row: "srpo",
     title: "Self-Improving Robust Preference Optimization",
     arxiv: "2406.01660",
-    claim: "SRPO's solution does not depend on how the pairs were sampled, IPO's does and DPO's even more; most of the gain of \
-            revisions comes from the first one.",
+    claim: "SRPO's solution does not depend on how the pairs were sampled, IPO's does and DPO's even more; most of the \
+            gain of revisions comes from the first one.",
     chance: Chance::None,
     relations: &[
         Relation::below_value("variation(srpo)", 1e-6),
@@ -52,7 +52,8 @@ fn run(_seed: u64) -> Result<Figures, ToyError> {
 fn sampling(figures: &mut Figures) -> Result<(), ToyError> {
     let [one, other] = SAMPLED;
     let games = [Roles::new(&GAME, &[0.0; 3], &one)?, Roles::new(&GAME, &[0.0; 3], &other)?];
-    let both = |solve: &dyn Fn(&Roles<3>) -> Result<[f64; 3], ToyError>| Ok::<_, ToyError>((solve(&games[0])?, solve(&games[1])?));
+    type Solve<'s> = &'s dyn Fn(&Roles<3>) -> Result<[f64; 3], ToyError>;
+    let both = |solve: Solve| -> Result<_, ToyError> { Ok((solve(&games[0])?, solve(&games[1])?)) };
     let config = Srpo::default().with_beta(0.5).with_labels(Labels::Column);
     let (a, b) = both(&|game| Ok(game.train(&config, 4.0)?.0))?;
     // π†* ∝ e^{p/β} after each shown answer, and π* ∝ 1/Z†
@@ -76,7 +77,8 @@ fn revisions(figures: &mut Figures) -> Result<(), ToyError> {
     let roles = Roles::new(&preferences, &rewards.map(|r| -r), &[1.0 / ACTIONS as f64; ACTIONS])?;
     let (trained, revised) = roles.train(&Srpo::default().with_beta(0.3).with_labels(Labels::Column), 15.0)?;
     let reward = |p: &[f64; ACTIONS]| p.iter().zip(rewards).map(|(p, r)| p * r).sum::<f64>();
-    let revise = |p: &[f64; ACTIONS]| std::array::from_fn(|to| (0..ACTIONS).map(|shown| p[shown] * revised[shown][to]).sum());
+    let into = |p: &[f64; ACTIONS], to: usize| (0..ACTIONS).map(|shown| p[shown] * revised[shown][to]).sum();
+    let revise = |p: &[f64; ACTIONS]| std::array::from_fn(|to| into(p, to));
     let mut answers: [f64; ACTIONS] = normalized(rewards.map(|r| (-r).exp()));
     let (start, mut gains) = (reward(&answers), Vec::new());
     figures.push("reward(reference)", "", start);

@@ -13,11 +13,11 @@ const ALPHAS: [f64; 3] = [0.0, 0.002, 0.01];
 const ROUNDS: usize = 30;
 const PAIRS_PER_ROUND: usize = 4;
 
-/// Ten arms with rewards from 0 to 2; the reference has 0.16 on the six worst, 0.0132 on the next three and 0.0004 on the best
-/// (renormalised). In each of 30 rounds four pairs, one sample of the policy and one of the reference, are labelled
+/// Ten arms with rewards from 0 to 2; the reference has 0.16 on the six worst, 0.0132 on the next three and 0.0004 on the
+/// best (renormalised). In each of 30 rounds four pairs, one sample of the policy and one of the reference, are labelled
 /// `σ(4 Δr)`, and a table of logits is fitted to all pairs so far (Adam 0.05, 300 steps, from the reference), β = 0.1.
-/// "Found" is 1 where the best arm was ever sampled, "labels" how many it took (120 where it was not found). More seeds than
-/// the sheet has, for early rewards vary much between them.
+/// "Found" is 1 where the best arm was ever sampled, "labels" how many it took (120 where it was not found). More seeds
+/// than the sheet has, for early rewards vary much between them.
 pub(super) const TOY: Toy = Toy {
     row: "xpo",
     title: "Exploratory Preference Optimization: Harnessing Implicit Q*-Approximation for Sample-Efficient RLHF",
@@ -37,8 +37,8 @@ pub(super) const TOY: Toy = Toy {
 
 fn run(seed: u64) -> Result<Figures, ToyError> {
     let mut figures = Figures::default();
-    let base: Vec<f64> = (0..ARMS).map(|arm| [0.16, 0.0132, 0.0004][usize::from(arm > 5) + usize::from(arm == BEST)]).collect();
-    let start: Vec<f64> = base.iter().map(|p: &f64| p.ln()).collect();
+    let mass = |arm| if arm < 6 { 0.16f64 } else if arm < BEST { 0.0132 } else { 0.0004 };
+    let start: Vec<f64> = (0..ARMS).map(|arm| mass(arm).ln()).collect();
     let policy = Policy::tabular(1, ARMS);
     let reference = policy.table(&start)?;
     let bandit = Bandit { policy, start, reference };
