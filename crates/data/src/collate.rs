@@ -26,6 +26,7 @@ pub struct Padded {
 ///     chosen: vec![6, 7],
 ///     rejected: vec![8],
 ///     rejected_prompt: None,
+///     numbers: Default::default(),
 /// };
 /// let padded = pad_pairs(&[pair], 0);
 /// assert_eq!(padded.input_ids, [[5, 6, 7], [5, 8, 0]]);
@@ -68,6 +69,7 @@ mod tests {
             chosen: chosen.to_vec(),
             rejected: rejected.to_vec(),
             rejected_prompt: None,
+            numbers: Default::default(),
         };
         // padding id 1 is also the end-of-turn token within the rows
         let padded = pad_pairs(&[pair(&[1], &[1, 1], &[1]), pair(&[], &[1, 1, 1, 1], &[2])], 1);

@@ -61,6 +61,7 @@ pub fn pair(source: Source, chosen: &str, rejected: &str) -> Result<Pair, &'stat
         prompt: Text::Chat(parts.prompt),
         chosen: Text::Chat(parts.chosen),
         rejected: Text::Chat(parts.rejected),
+        numbers: Default::default(),
     };
     pair.problem().map_or(Ok(pair), Err)
 }

@@ -42,6 +42,8 @@ pub struct Packed {
     pub sequences: Vec<Range<usize>>,
     /// For each sequence, the segment that holds its completion.
     pub completions: Vec<usize>,
+    /// For each sequence, the range of `targets` that holds its prompt; empty unless [`Packed::score_prompts`] was asked.
+    pub prompts: Vec<Range<usize>>,
     /// One per item, for error messages.
     pub rows: Vec<Source>,
 }
@@ -96,6 +98,36 @@ impl Packed {
             ends.push(base + segment.len);
         }
         positions
+    }
+
+    /// Adds the prompts' tokens to the targets, behind those of the completions. Completions that share a prompt share its
+    /// targets. A prompt's first token has no predictor and is not among them.
+    ///
+    /// ```
+    /// # use tropism_data::{pack::pack_samples, record::Source, tokens::TokenSample};
+    /// let sample = TokenSample { source: Source::row("made up", 1), prompt: vec![5, 6], completion: vec![7] };
+    /// let mut packed = pack_samples(&[sample])?;
+    /// packed.score_prompts();
+    /// assert_eq!((&packed.targets[..], &packed.sources[..]), (&[7, 6][..], &[1, 0][..]));
+    /// assert_eq!((&packed.sequences[..], &packed.prompts[..]), (&[0..1][..], &[1..2][..]));
+    /// # Ok::<(), tropism_data::DataError>(())
+    /// ```
+    pub fn score_prompts(&mut self) {
+        let mut found: Vec<Option<Range<usize>>> = vec![None; self.segments.len()];
+        self.prompts.clear();
+        for sequence in 0..self.completions.len() {
+            let Some(at) = self.segments[self.completions[sequence]].parent else {
+                self.prompts.push(0..0);
+                continue;
+            };
+            let range = found[at].get_or_insert_with(|| {
+                let (before, s) = (self.targets.len(), self.segments[at]);
+                self.sources.extend(s.start..s.start + s.len - 1);
+                self.targets.extend_from_slice(&self.tokens[s.start + 1..s.start + s.len]);
+                before..self.targets.len()
+            });
+            self.prompts.push(range.clone());
+        }
     }
 
     /// Number of scored tokens of each sequence.

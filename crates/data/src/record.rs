@@ -1,5 +1,6 @@
 //! Preference records before tokenisation.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,6 +90,9 @@ impl fmt::Display for Source {
     }
 }
 
+/// Numbers of a row by the name of their column, such as the gap between two scores.
+pub type Numbers = BTreeMap<String, f64>;
+
 /// A prompt with a preferred and a dispreferred completion.
 ///
 /// ```
@@ -98,11 +102,12 @@ impl fmt::Display for Source {
 ///     prompt: Text::Plain("2 + 2 =".into()),
 ///     chosen: Text::Plain(" 4".into()),
 ///     rejected: Text::Plain(" 5".into()),
+///     numbers: Default::default(),
 /// };
 /// assert_eq!(pair.problem(), None);
 /// assert_eq!(pair.chosen_sample().completion, Text::Plain(" 4".into()));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
     /// Where the pair came from.
     pub source: Source,
@@ -112,6 +117,8 @@ pub struct Pair {
     pub chosen: Text,
     /// The dispreferred completion.
     pub rejected: Text,
+    /// Further columns that a loss reads.
+    pub numbers: Numbers,
 }
 
 /// A prompt with one completion.
@@ -179,6 +186,7 @@ mod tests {
             prompt: Text::Plain(prompt.into()),
             chosen: Text::Plain(chosen.into()),
             rejected: Text::Plain(rejected.into()),
+            numbers: Numbers::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::DataError;
-use crate::record::Source;
+use crate::record::{Numbers, Source};
 
 /// Which end of prompt + completion survives truncation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct TokenSample {
 }
 
 /// A tokenised prompt with two completions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenPair {
     /// Where the pair came from.
     pub source: Source,
@@ -65,6 +65,8 @@ pub struct TokenPair {
     pub rejected: Vec<u32>,
     /// Prompt tokens of the rejected side where truncation left it another part of the prompt.
     pub rejected_prompt: Option<Vec<u32>>,
+    /// Further columns that a loss reads.
+    pub numbers: Numbers,
 }
 
 impl TokenSample {

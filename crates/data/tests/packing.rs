@@ -13,6 +13,7 @@ fn pair(row: usize, prompt: &[u32], chosen: &[u32], rejected: &[u32], own: Optio
         chosen: chosen.to_vec(),
         rejected: rejected.to_vec(),
         rejected_prompt: own.map(<[u32]>::to_vec),
+        numbers: Default::default(),
     }
 }
 

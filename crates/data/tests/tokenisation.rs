@@ -18,12 +18,13 @@ fn chat_pair(chosen: &str) -> Pair {
         prompt: text("user", "q"),
         chosen: text("assistant", chosen),
         rejected: text("assistant", "no"),
+        numbers: Default::default(),
     }
 }
 
 fn plain_pair(row: usize, prompt: &str, chosen: &str, rejected: &str) -> Pair {
     let [prompt, chosen, rejected] = [prompt, chosen, rejected].map(|text| Text::Plain(text.into()));
-    Pair { source: Source::row("d.parquet", row), prompt, chosen, rejected }
+    Pair { source: Source::row("d.parquet", row), prompt, chosen, rejected, numbers: Default::default() }
 }
 
 #[test]

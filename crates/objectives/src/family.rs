@@ -88,6 +88,11 @@ macro_rules! methods {
                 match self { $( Self::$variant(config) => config.columns(), )* }
             }
 
+            /// Whether the loss also reads the tokens of prompts.
+            pub fn reads_prompt(&self) -> bool {
+                match self { $( Self::$variant(config) => config.reads_prompt(), )* }
+            }
+
             /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
             pub fn couples_rows(&self) -> bool {
                 match self { $( Self::$variant(config) => config.couples_rows(), )* }
@@ -115,6 +120,14 @@ macro_rules! methods {
 methods! {
     /// Supervised fine-tuning; see [`sft()`].
     Sft(Sft) = "sft";
+    /// The best answer for a direction of rewards; see [`dpa()`].
+    Dpa(Dpa) = "dpa";
+    /// SFT under other divergences, by sequence; see [`f_sft()`].
+    FSft(FSft) = "f_sft";
+    /// SFT under other divergences, by token; see [`f_sft_tokens()`].
+    FSftTokens(FSftTokens) = "f_sft_tokens";
+    /// SFT under other divergences, by action values; see [`f_sft_values()`].
+    FSftValues(FSftValues) = "f_sft_values";
     /// Direct preference optimisation; see [`dpo()`].
     Dpo(Dpo) = "dpo";
     /// DPO with smoothed labels; see [`cdpo()`].
@@ -129,6 +142,22 @@ methods! {
     Modpo(Modpo) = "modpo";
     /// Pairs of several objectives, each with its own mean; see [`mah_dpo()`].
     MahDpo(MahDpo) = "mah_dpo";
+    /// One policy out of several domains; see [`cofs_dpo()`].
+    CofsDpo(CofsDpo) = "cofs_dpo";
+    /// One of two modules that chase each other; see [`ofs_dpo()`].
+    OfsDpo(OfsDpo) = "ofs_dpo";
+    /// DPO with a share of the reference; see [`attenuated_dpo()`].
+    AttenuatedDpo(AttenuatedDpo) = "attenuated_dpo";
+    /// DPO with a `β` for each batch; see [`beta_dpo()`].
+    BetaDpo(BetaDpo) = "beta_dpo";
+    /// Best against worst of several samples; see [`bonbon()`].
+    Bonbon(Bonbon) = "bonbon";
+    /// Distillation of reward margins; see [`e_dpo()`].
+    EDpo(EDpo) = "e_dpo";
+    /// Generalised preference optimisation; see [`gpo()`].
+    Gpo(Gpo) = "gpo";
+    /// Safe completions win; see [`safe_dpo()`].
+    SafeDpo(SafeDpo) = "safe_dpo";
     /// Efficient exact optimisation; see [`exo()`].
     Exo(Exo) = "exo";
     /// Noise-contrastive alignment; see [`nca_pair()`].
@@ -191,6 +220,14 @@ methods! {
     D2po(D2po) = "d2po";
     /// Equally many sampled tokens on both sides; see [`sampo()`].
     Sampo(Sampo) = "sampo";
+    /// Key tokens alone; see [`sepo()`].
+    Sepo(Sepo) = "sepo";
+    /// Tokens by importance; see [`tis_dpo()`].
+    TisDpo(TisDpo) = "tis_dpo";
+    /// Deconfliction of traced spans; see [`tracealign()`].
+    Tracealign(Tracealign) = "tracealign";
+    /// DPO under perturbed prompts with spectra; see [`tars()`].
+    Tars(Tars) = "tars";
     /// Length-normalised DPO; see [`ln_dpo()`].
     LnDpo(LnDpo) = "ln_dpo";
     /// SimPO; see [`simpo()`].
@@ -229,6 +266,8 @@ methods! {
     Brain(Brain) = "brain";
     /// Reward models of several aspects; see [`aspect_regression()`].
     AspectRegression(AspectRegression) = "aspect_regression";
+    /// Reward models of steps; see [`process_reward()`].
+    ProcessReward(ProcessReward) = "process_reward";
     /// Reward models on pairs; see [`bradley_terry()`].
     BradleyTerry(BradleyTerry) = "bradley_terry";
     /// Exploratory preference optimisation; see [`xpo()`].
@@ -241,6 +280,8 @@ methods! {
     Selm(Selm) = "selm";
     /// Self-improving robust preference optimisation; see [`srpo()`].
     Srpo(Srpo) = "srpo";
+    /// DPO with a KL penalty on own samples; see [`hypo()`].
+    Hypo(Hypo) = "hypo";
     /// A*-PO; see [`a2po()`].
     A2po(A2po) = "a2po";
     /// Weighted sum of methods; see [`Sum`].
@@ -300,6 +341,18 @@ impl Objective {
         let policy = PairLogps::new(logps(chosen)?, logps(rejected)?, chosen, rejected)?;
         let reference = if self.needs_reference() { Some(policy.detach()?) } else { None };
         Ok(self.pair_loss(policy, reference)?.denominators())
+    }
+
+    /// What the weights of a step add up to, one figure per part of the loss, from a batch of its lengths, masks and constants;
+    /// weights do not depend on log-probabilities, so any will do.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn denominators<P: Dim, C: Dim, E: Dtype, D: Device<E>>(
+        &self,
+        batch: Batch<P, C, E, D>,
+    ) -> Result<Vec<f64>, ObjectiveError> {
+        Ok(self.loss(batch)?.denominators())
     }
 
     /// What the weights of a step of single completions add up to; as [`pair_denominators`](Self::pair_denominators).

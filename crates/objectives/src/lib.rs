@@ -6,15 +6,17 @@
 //!
 //! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
 //! [`sppo_hard()`], [`aot()`], [`aot_unpaired()`], [`apo_zero()`], [`apo_down()`], [`discopop()`], [`ln_dpo()`], [`rpo()`],
-//! [`flex_dpo()`], [`odpo()`], [`dpop()`], [`r_dpo()`], [`cal_dpo()`], [`chi_po()`], [`npo()`], [`soft_dpo()`], with ties
-//! [`rao_kupper()`], [`davidson()`]; of several objectives [`modpo()`], [`mah_dpo()`]; over the batch [`dr_dpo()`]; by weighted
-//! rows [`dpo_rc()`], [`ns_dpo()`], [`group_robust()`]; without a reference [`simpo()`], [`alphapo()`], [`cpo()`], [`asft()`],
-//! [`redi()`], [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`], [`ld_dpo()`], [`wpo()`], [`dove()`],
-//! [`d2po()`], [`sampo()`]; with a
-//! third completion [`tpo()`]. Single completions: [`sft()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists:
-//! [`plackett_luce()`], [`ranking_pairs()`], [`lambda_ranking()`], [`softmax_ranking()`], [`in_context_ranking()`],
-//! [`brain()`]. Reward models: [`bradley_terry()`], [`aspect_regression()`]. Sampled during training: [`xpo()`],
-//! [`selm()`], [`dno()`], [`srpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
+//! [`flex_dpo()`], [`odpo()`], [`dpop()`], [`r_dpo()`], [`cal_dpo()`], [`chi_po()`], [`npo()`], [`soft_dpo()`], [`e_dpo()`],
+//! [`gpo()`], [`bonbon()`], [`attenuated_dpo()`], [`safe_dpo()`], with ties [`rao_kupper()`], [`davidson()`]; of several
+//! objectives [`modpo()`], [`mah_dpo()`]; of two policies [`ofs_dpo()`], [`cofs_dpo()`]; over the batch [`dr_dpo()`],
+//! [`beta_dpo()`]; by weighted rows [`dpo_rc()`], [`ns_dpo()`], [`group_robust()`]; without a reference [`simpo()`],
+//! [`alphapo()`], [`cpo()`], [`asft()`], [`redi()`], [`simper()`], [`simnpo()`], [`chosen_nll()`]; by token [`orpo()`],
+//! [`ld_dpo()`], [`wpo()`], [`dove()`], [`d2po()`], [`sampo()`], [`tis_dpo()`], [`sepo()`], [`tracealign()`]; with spectra of
+//! hidden states [`tars()`]; with a third completion [`tpo()`]. Single completions: [`sft()`], [`f_sft()`],
+//! [`f_sft_tokens()`], [`f_sft_values()`], [`kto()`], [`apo_zero_unpaired()`], [`bco()`]. Lists: [`plackett_luce()`],
+//! [`ranking_pairs()`], [`lambda_ranking()`], [`softmax_ranking()`], [`in_context_ranking()`], [`brain()`], [`dpa()`]. Reward
+//! models: [`bradley_terry()`], [`aspect_regression()`], [`process_reward()`]. Sampled during training: [`xpo()`], [`selm()`],
+//! [`hypo()`], [`dno()`], [`srpo()`], [`nash_md()`], [`a2po()`]. Weighted sums: [`Sum`].
 //!
 //! [`Objective`] picks one by name from a configuration file.
 //!
@@ -99,11 +101,12 @@ pub use batch::Batch;
 pub use combined::{Sum, Term};
 pub use error::ObjectiveError;
 pub use family::{METHODS, Objective, keys};
-pub use input::{Column, Domain, Input, InputKind, Per};
+pub use input::{Input, InputKind};
 pub use listwise::*;
 pub use method::Method;
 pub use online::*;
 pub use pairwise::*;
 pub use reward::*;
 pub use supervised::*;
+pub use tropism_core::{Column, Domain, Per};
 pub use unpaired::*;

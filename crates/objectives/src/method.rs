@@ -25,6 +25,11 @@ pub trait Method {
         Vec::new()
     }
 
+    /// Whether the loss also reads the tokens of prompts; see [`TokenLogps::with_prompt`](tropism_core::TokenLogps::with_prompt).
+    fn reads_prompt(&self) -> bool {
+        false
+    }
+
     /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
     fn couples_rows(&self) -> bool {
         false
@@ -93,9 +98,13 @@ macro_rules! free_pairs {
 }
 pub(crate) use free_pairs;
 
-/// [`Method`] for a loss of pairs with a reference and one constant per row.
+/// [`Method`] for a loss of pairs with a reference and one constant per row; a fourth argument says whether its rows depend on
+/// each other.
 macro_rules! on_pairs_with {
     ($config:ident, $function:path, $column:expr) => {
+        on_pairs_with!($config, $function, $column, false);
+    };
+    ($config:ident, $function:path, $column:expr, $couples:literal) => {
         impl crate::Method for $config {
             const INPUT: crate::InputKind = crate::InputKind::Pairs;
 
@@ -105,6 +114,10 @@ macro_rules! on_pairs_with {
 
             fn columns(&self) -> Vec<crate::Column> {
                 vec![$column]
+            }
+
+            fn couples_rows(&self) -> bool {
+                $couples
             }
 
             fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
@@ -122,6 +135,9 @@ pub(crate) use on_pairs_with;
 /// [`Method`] for a loss of the pairs that `base` reads, made of sums that `$function` takes over tokens.
 macro_rules! sums_for_base {
     ($config:ident, $function:path) => {
+        sums_for_base!($config, $function, |_this| false);
+    };
+    ($config:ident, $function:path, |$this:ident| $prompt:expr) => {
         impl crate::Method for $config {
             const INPUT: crate::InputKind = crate::InputKind::PairTokens;
 
@@ -131,6 +147,11 @@ macro_rules! sums_for_base {
 
             fn columns(&self) -> Vec<crate::Column> {
                 self.base.columns()
+            }
+
+            fn reads_prompt(&self) -> bool {
+                let $this = self;
+                $prompt
             }
 
             fn couples_rows(&self) -> bool {

@@ -19,7 +19,9 @@
 //! | [`plus`], [`scaled`], [`softcap`] | `a + b`, `factor x`, `cap tanh(x / cap)` | |
 //! | [`linear_logps`], [`linear_logps_capped`] | token log-probabilities | the `[N, V]` logits |
 //! | [`linear_logps_detailed`] | the same with entropies, the most probable tokens, `log sum p^2` | the `[N, V]` logits |
+//! | [`vocabulary_figure`] | a figure per token of several models' whole distributions, such as a divergence | the `[N, V]` logits |
 //! | [`range_sums`] | sums over ranges of a vector | |
+//! | [`cells`] | a vector as padded rows | |
 //!
 //! A weight is a plain tensor, or a [`Param`] that says whether it is trained; without training no gradient of it is made.
 //! [`AdamW`] and [`Sgd`] update everything that a [`Params`] visitor reaches; [`grad_norm`] measures it.
@@ -73,6 +75,7 @@ mod simd;
 mod softcap;
 mod team;
 mod tree;
+mod vocabulary;
 mod weights;
 
 pub use activation::{Activation, activate, gated};
@@ -99,7 +102,7 @@ pub use operand::{Operand, Param};
 pub use optim::{AdamW, Sgd};
 pub use par::{for_each, with_threads};
 pub use params::{Grads, Params, TapeOf, Visit, VisitMut, alloc_grads, tape_into};
-pub use ranges::range_sums;
+pub use ranges::{cells, range_sums};
 pub use raw::{data, data_mut, grad_mut};
 pub use rmsnorm::{rmsnorm, rmsnorm_offset};
 pub use rope::{RopeTable, rope};
@@ -107,3 +110,4 @@ pub use scalar::Scalar;
 pub use shape::{columns, plus, scaled};
 pub use softcap::softcap;
 pub use tree::{Segment, Tree};
+pub use vocabulary::{OtherHead, VocabularyFigures, vocabulary_figure, vocabulary_figure_frozen};

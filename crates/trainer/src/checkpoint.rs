@@ -1,5 +1,6 @@
 //! Checkpoints: everything that a stage needs to go on as if it had never stopped.
 use crate::error::TrainError;
+use crate::reference::{ReferenceLogps, from_tensors, tensors};
 use crate::rows::Rows;
 use crate::run::StageRun;
 use crate::stage::Stage;
@@ -34,7 +35,6 @@ pub struct Saved {
 const STATE: &str = "state.json";
 const MOMENTS: &str = "optimiser.safetensors";
 const ADAPTER: &str = "adapter";
-const REFERENCE: &str = "ref_logps";
 
 impl Saved {
     /// Reads the state of a checkpoint; nothing when there is no checkpoint.
@@ -113,7 +113,7 @@ where
             }
         }
         if let Some(reference) = &self.reference {
-            parts.push((REFERENCE.into(), Stored::F64, vec![reference.len(), 2], bytes(reference.as_flattened())));
+            parts.extend(tensors(reference));
         }
         let broken = |e: safetensors::SafeTensorError| TrainError::Checkpoint { path: path.into(), problem: e.to_string() };
         let views = parts.iter().map(|(n, d, s, b)| Ok((n, TensorView::new(*d, s.clone(), b)?)));
@@ -156,19 +156,20 @@ where
 }
 
 /// Moments by parameter name, and the reference log-probabilities.
-type Optimiser<E> = (BTreeMap<String, Moments<E>>, Option<Vec<[f64; 2]>>);
+type Optimiser<E> = (BTreeMap<String, Moments<E>>, Option<ReferenceLogps>);
 
 fn read_moments<E: Scalar>(path: &Path) -> Result<Optimiser<E>, TrainError> {
     let raw = fs::read(path).map_err(TrainError::io(path))?;
     let broken = |problem: String| TrainError::Checkpoint { path: path.into(), problem };
     let file =
         SafeTensors::deserialize(&raw).map_err(|e| broken(format!("truncated or damaged ({e}); start the run again")))?;
-    let (mut moments, mut reference) = (BTreeMap::<String, Moments<E>>::new(), None);
+    let mut moments = BTreeMap::<String, Moments<E>>::new();
+    let reference = from_tensors(&file).map_err(|e| broken(format!("{e}; start the run again")))?;
     for (name, view) in file.iter() {
-        if name == REFERENCE {
-            let flat: Vec<f64> = numbers(&view);
-            reference = Some(flat.as_chunks::<2>().0.to_vec());
-        } else if let Some(name) = name.strip_prefix("first/") {
+        if name.starts_with("ref_logps") {
+            continue;
+        }
+        if let Some(name) = name.strip_prefix("first/") {
             moments.entry(name.to_owned()).or_default().first = moment(&view);
         } else if let Some(name) = name.strip_prefix("second/") {
             moments.entry(name.to_owned()).or_default().second = moment(&view);

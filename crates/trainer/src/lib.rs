@@ -12,7 +12,9 @@
 //! - A value that is not finite ends the run with the stage, the step and the row's file and line.
 
 mod checkpoint;
+mod constants;
 mod error;
+mod feed;
 mod forward;
 mod metrics;
 mod progress;
@@ -29,7 +31,7 @@ pub use error::TrainError;
 pub use metrics::{Metrics, StepMetrics};
 pub use progress::Progress;
 pub use reference::{ReferenceLogps, reference_logps};
-pub use rows::Rows;
+pub use rows::{RowKind, Rows};
 pub use run::StageRun;
 pub use schedule::{Schedule, learning_rate};
 pub use score::{PairScore, SequenceScore, pair_diagnostics, score_pairs, score_samples};

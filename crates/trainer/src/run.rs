@@ -1,20 +1,20 @@
 //! One stage in motion.
+use crate::constants::reads_baseline;
 use crate::error::TrainError;
+use crate::feed::Feed;
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
 use crate::reference::{ReferenceLogps, reference_logps};
 use crate::rows::Rows;
 use crate::schedule::learning_rate;
-use crate::score::score_pairs;
+use crate::score::score_rows;
 use crate::stage::{Precision, Stage};
 use crate::step::{Store, Update};
 use dfdx::prelude::*;
 use serde_json::Map;
 use std::path::Path;
 use tropism_data::order::Order;
-use tropism_data::tokens::TokenPair;
 use tropism_lm::{Decoder, Dims};
-use tropism_objectives::InputKind;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
 /// A stage that is being trained.
@@ -22,8 +22,10 @@ pub struct StageRun<'a, M: Dims, E: Dtype> {
     pub(crate) stage: &'a Stage,
     pub(crate) rows: &'a Rows,
     pub(crate) policy: Decoder<M, E>,
-    /// chosen and rejected log-probability of every row under the reference
+    /// log-probabilities of every row under the reference
     pub(crate) reference: Option<ReferenceLogps>,
+    /// the rows' prompts with completions of others, for a method with a KL baseline
+    pub(crate) mismatched: Option<Rows>,
     pub(crate) optimiser: AdamW<E>,
     pub(crate) grads: Store<E>,
     /// what the gradients in the store are to be divided by
@@ -55,7 +57,7 @@ where
         let logps = reference.map(|model| {
             let mut model = model.clone();
             model.precision = stage.precision.into();
-            reference_logps(&model, rows, stage.micro_batch_tokens, None)
+            reference_logps(&model, rows, &stage.objective, stage.micro_batch_tokens, None)
         });
         Self::scored(stage, rows, policy, logps.transpose()?, seed)
     }
@@ -72,8 +74,9 @@ where
         seed: u64,
     ) -> Result<Self, TrainError> {
         check(stage, rows, reference.is_some())?;
-        if let Some(found) = reference.as_ref().map(Vec::len).filter(|n| *n != rows.len()) {
-            let problem = format!("has reference log-probabilities of {found} rows, there are {}", rows.len());
+        let expected = rows.len() * rows.sides();
+        if let Some(found) = reference.as_ref().map(ReferenceLogps::completions).filter(|n| *n != expected) {
+            let problem = format!("has log-probabilities of {found} completions, there are {expected}");
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
         let order = Order::new(rows.len(), seed, true)?;
@@ -88,8 +91,7 @@ where
     pub fn unscored(stage: &'a Stage, rows: &'a Rows, policy: Decoder<M, E>, seed: u64) -> Result<Self, TrainError> {
         check(stage, rows, true)?;
         let order = Order::new(rows.len(), seed, true)?;
-        // a row that is learnt from without a score is an error that names the row
-        let none = vec![[f64::NAN; 2]; rows.len()];
+        let none = ReferenceLogps::unscored(rows);
         Ok(Self::assemble(stage, rows, stage.adapt(policy, seed)?, Some(none), order))
     }
 
@@ -98,11 +100,18 @@ where
     /// # Errors
     /// Rows that the model cannot score.
     pub fn score_ahead(&mut self, reference: &Decoder<M, E>) -> Result<(), TrainError> {
-        let (Some(all), Rows::Pairs(pairs)) = (&mut self.reference, self.rows) else { return Ok(()) };
-        let next = self.order.clone().batch(self.stage.batch_size);
-        let picked: Vec<TokenPair> = next.iter().map(|&r| pairs[r].clone()).collect();
-        for (row, s) in next.into_iter().zip(score_pairs(reference, &picked, self.stage.micro_batch_tokens)?) {
-            all[row] = [s.chosen.logps, s.rejected.logps];
+        let Some(all) = &mut self.reference else { return Ok(()) };
+        let (next, most) = (self.order.clone().batch(self.stage.batch_size), self.stage.micro_batch_tokens);
+        let (feed, sides) = (Feed::of(&self.stage.objective), self.rows.sides());
+        let mut scores = score_rows(reference, &self.rows.pick(&next), feed, most)?.into_iter();
+        for &row in &next {
+            all.logps[row * sides..][..sides].iter_mut().zip(&mut scores).for_each(|(to, s)| *to = s);
+        }
+        if let Some(others) = &self.mismatched {
+            all.mismatched.resize(self.rows.len(), f64::NAN);
+            let picked = others.pick(&next);
+            let scores = score_rows(reference, &picked, Feed::sums(&picked), most)?.concat();
+            next.iter().zip(scores).for_each(|(&row, s)| all.mismatched[row] = s);
         }
         Ok(())
     }
@@ -122,7 +131,9 @@ where
             optimiser.format = MomentFormat::Bf16;
         }
         let dev = Cpu::default();
-        StageRun { stage, rows, policy, reference, optimiser, grads: None, weight: 1.0, order, step: 0, tokens: 0, dev }
+        let mismatched = if reads_baseline(&stage.objective) { rows.mismatched() } else { None };
+        let (grads, weight, step, tokens) = (None, 1.0, 0, 0);
+        StageRun { stage, rows, policy, reference, mismatched, optimiser, grads, weight, order, step, tokens, dev }
     }
 
     /// Makes sure that a policy which starts as its own reference also scores like it, on the first rows of the data.
@@ -130,14 +141,15 @@ where
     /// # Errors
     /// Names the first row where the two differ by more than rounding.
     pub fn check_reference(&self) -> Result<(), TrainError> {
-        let (Some(all), Rows::Pairs(pairs)) = (&self.reference, self.rows) else { return Ok(()) };
-        let n = pairs.len().min(8);
-        for (i, score) in score_pairs(&self.policy, &pairs[..n], self.stage.micro_batch_tokens)?.iter().enumerate() {
-            for (policy, reference) in [(score.chosen.logps, all[i][0]), (score.rejected.logps, all[i][1])] {
-                if (policy - reference).abs() > 1e-3 * reference.abs().max(1.0) {
-                    let (stage, row) = (self.stage.name.clone(), pairs[i].source.to_string());
-                    return Err(TrainError::Reference { stage, row, policy, reference });
-                }
+        let Some(all) = &self.reference else { return Ok(()) };
+        let first: Vec<usize> = (0..self.rows.len().min(8)).collect();
+        let (feed, most) = (Feed::of(&self.stage.objective), self.stage.micro_batch_tokens);
+        let scores = score_rows(&self.policy, &self.rows.pick(&first), feed, most)?;
+        for (i, (policy, reference)) in scores.iter().zip(&all.logps).enumerate() {
+            let (policy, reference): (f64, f64) = (policy.iter().sum(), reference.iter().sum());
+            if (policy - reference).abs() > 1e-3 * reference.abs().max(1.0) {
+                let (stage, row) = (self.stage.name.clone(), self.rows.source(i / self.rows.sides()).to_string());
+                return Err(TrainError::Reference { stage, row, policy, reference });
             }
         }
         Ok(())
@@ -234,25 +246,10 @@ where
 
 /// Whether stage, rows and reference go together.
 fn check(stage: &Stage, rows: &Rows, reference: bool) -> Result<(), TrainError> {
-    stage.check()?;
-    let refuse = |problem: String| TrainError::Config { stage: stage.name.clone(), key: "objective", problem };
-    let name = stage.objective.name();
-    if rows.is_empty() {
-        return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
-    }
-    let (input, pairs) = (stage.objective.input(), stage.objective.is_pairwise());
-    if !pairs && (input != InputKind::Completions || stage.objective.needs_reference()) {
-        let model = if stage.objective.needs_reference() { " with a reference model" } else { "" };
-        return Err(refuse(format!("{name} reads {input}{model}, which stages cannot give it yet; take a method on pairs")));
-    }
-    if let Some(column) = stage.objective.columns().first() {
-        return Err(refuse(format!("{name} reads `{}`, which rows of a stage do not have yet", column.name)));
-    }
-    if pairs != matches!(rows, Rows::Pairs(_)) {
-        return Err(refuse(format!("{name} was given the wrong kind of rows")));
-    }
+    stage.check_rows(rows)?;
     if stage.objective.needs_reference() != reference {
-        return Err(refuse(format!("{name} and the reference do not go together")));
+        let problem = format!("{} and the reference do not go together", stage.objective.name());
+        return Err(TrainError::Config { stage: stage.name.clone(), key: "objective", problem });
     }
     Ok(())
 }

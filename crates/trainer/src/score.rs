@@ -1,14 +1,16 @@
 //! Log-probabilities of rows under a model, without gradients: for references and for evaluation.
 use crate::error::TrainError;
+use crate::feed::Feed;
 use crate::forward;
+use crate::rows::Rows;
 use dfdx::prelude::*;
 use tropism_core::{Diagnostics, PairLogps};
 use tropism_data::batches::batches;
-use tropism_data::pack::{pack_pairs, pack_samples};
+use tropism_data::pack::Packed;
 use tropism_data::tokens::{TokenPair, TokenSample};
 use tropism_lm::{Decoder, Dims};
 use tropism_objectives::Objective;
-use tropism_ops::{Scalar, data};
+use tropism_ops::Scalar;
 
 /// Summed log-probability of one completion, in nats, and its scored tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,11 +30,6 @@ pub struct PairScore {
     pub rejected: SequenceScore,
 }
 
-fn scores<E: Scalar>(logps: &Tensor<(usize,), E, Cpu>, lengths: &Tensor<(usize,), E, Cpu>) -> Vec<SequenceScore> {
-    let one = |(l, n): (&E, &E)| SequenceScore { logps: l.f(), tokens: n.f() as usize };
-    data(logps).iter().zip(data(lengths)).map(one).collect()
-}
-
 /// Scores pairs, at most `max_tokens` tokens at a time.
 ///
 /// # Errors
@@ -45,15 +42,8 @@ pub fn score_pairs<M: Dims, E: Scalar>(
 where
     Cpu: Device<E>,
 {
-    let lengths: Vec<usize> = pairs.iter().map(TokenPair::len).collect();
-    let mut out = Vec::with_capacity(pairs.len());
-    for range in batches(&lengths, Some(max_tokens), usize::MAX)? {
-        let p = forward::pairs(model, &pack_pairs(&pairs[range.clone()])?, NoneTape)
-            .map_err(|e| named(e, |row| pairs[range.start + row].source.to_string()))?;
-        let sides = scores(&p.chosen, &p.chosen_lengths).into_iter().zip(scores(&p.rejected, &p.rejected_lengths));
-        out.extend(sides.map(|(chosen, rejected)| PairScore { chosen, rejected }));
-    }
-    Ok(out)
+    let all = score_samples_of(model, &Rows::Pairs(pairs.to_vec()), max_tokens)?;
+    Ok(all.as_chunks::<2>().0.iter().map(|&[chosen, rejected]| PairScore { chosen, rejected }).collect())
 }
 
 /// Scores single completions, at most `max_tokens` tokens at a time.
@@ -68,14 +58,59 @@ pub fn score_samples<M: Dims, E: Scalar>(
 where
     Cpu: Device<E>,
 {
-    let lengths: Vec<usize> = samples.iter().map(TokenSample::len).collect();
-    let mut out = Vec::with_capacity(samples.len());
-    for range in batches(&lengths, Some(max_tokens), usize::MAX)? {
-        let s = forward::samples(model, &pack_samples(&samples[range.clone()])?, NoneTape)
-            .map_err(|e| named(e, |row| samples[range.start + row].source.to_string()))?;
-        out.extend(scores(&s.logps, &s.lengths));
-    }
+    score_samples_of(model, &Rows::Samples(samples.to_vec()), max_tokens)
+}
+
+fn score_samples_of<M: Dims, E: Scalar>(
+    model: &Decoder<M, E>,
+    rows: &Rows,
+    max_tokens: usize,
+) -> Result<Vec<SequenceScore>, TrainError>
+where
+    Cpu: Device<E>,
+{
+    let mut out = Vec::with_capacity(rows.len() * rows.sides());
+    each_batch(model, rows, Feed::sums(rows), max_tokens, |kept, packed| {
+        let one = |(logps, tokens): (&Vec<f64>, usize)| SequenceScore { logps: logps.iter().sum(), tokens };
+        out.extend(kept.iter().zip(packed.lengths()).map(one));
+    })?;
     Ok(out)
+}
+
+/// What `feed` keeps of every sequence of the rows.
+pub(crate) fn score_rows<M: Dims, E: Scalar>(
+    model: &Decoder<M, E>,
+    rows: &Rows,
+    feed: Feed,
+    max_tokens: usize,
+) -> Result<Vec<Vec<f64>>, TrainError>
+where
+    Cpu: Device<E>,
+{
+    let mut out = Vec::with_capacity(rows.len() * rows.sides());
+    each_batch(model, rows, feed, max_tokens, |kept, _| out.extend(kept))?;
+    Ok(out)
+}
+
+fn each_batch<M: Dims, E: Scalar>(
+    model: &Decoder<M, E>,
+    rows: &Rows,
+    feed: Feed,
+    max_tokens: usize,
+    mut f: impl FnMut(Vec<Vec<f64>>, &Packed),
+) -> Result<(), TrainError>
+where
+    Cpu: Device<E>,
+{
+    for range in batches(&rows.lengths(), Some(max_tokens), usize::MAX)? {
+        let picked: Vec<usize> = range.collect();
+        let packed = feed.pack(&rows.pick(&picked))?;
+        let (logps, _) = forward::token_logps(model, &packed, false, NoneTape)?;
+        // the containers refuse what is not finite
+        feed.input(logps.clone(), &packed).map_err(|e| named(e, |row| rows.source(picked[row]).to_string()))?;
+        f(feed.keep(&logps, &packed)?, &packed);
+    }
+    Ok(())
 }
 
 /// Puts the row's source into an error about a value.

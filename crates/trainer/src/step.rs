@@ -1,14 +1,21 @@
 //! One optimiser step: micro-batches, accumulation, clipping, update.
+use crate::constants::reads_squares;
 use crate::error::TrainError;
+use crate::feed::{Feed, beside};
 use crate::forward;
-use crate::rows::Rows;
 use crate::run::StageRun;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
-use tropism_core::{Diagnostics, LossTerms, PairLogps};
+use std::ops::Range;
+use tropism_core::{Diagnostics, LossTerms};
 use tropism_data::batches::batches;
+use tropism_data::pack::Packed;
 use tropism_lm::{Decoder, Dims};
-use tropism_ops::{Grads, OpsError, Scalar, TapeOf, grad_norm, param_norms, tape_into};
+use tropism_objectives::Batch;
+use tropism_ops::{Grads, OpsError, Scalar, grad_norm, param_norms, tape_into};
+
+/// Loss terms on a tape that adds to a gradient store.
+type Terms<E> = LossTerms<usize, E, Cpu, OwnedTape<E, Cpu>>;
 
 /// What the micro-batches of a step add up to.
 #[derive(Default)]
@@ -80,13 +87,14 @@ where
     /// Adds the gradients of all rows to the store.
     pub(crate) fn accumulate(&mut self, rows: &[usize]) -> Result<Sums, TrainError> {
         let picked = self.rows.pick(rows);
-        let whole = self.denominators(&picked)?;
+        let baseline = self.baseline(rows)?;
+        let whole = self.denominators(rows, baseline)?;
         let ranges = batches(&picked.lengths(), Some(self.stage.micro_batch_tokens), usize::MAX)?;
         self.check_split(ranges.len())?;
         let mut sums = Sums::default();
         for range in ranges {
             let micro = &rows[range];
-            let (terms, tokens) = self.terms(micro).map_err(|e| self.named(e, micro))?;
+            let (terms, tokens) = self.terms(micro, baseline).map_err(|e| self.named(e, micro))?;
             // further parts of the loss are brought to the first one's denominator, by which the update divides
             for (part, denominator) in terms.part_values().iter().zip(&whole).filter(|(_, d)| **d > 0.0) {
                 sums.loss += part.iter().sum::<f64>() * (whole[0] / denominator);
@@ -100,15 +108,22 @@ where
     }
 
     /// What the weights of the given rows add up to, for each part of the loss.
-    fn denominators(&self, rows: &Rows) -> Result<Vec<f64>, TrainError> {
-        let lengths = rows.pack()?.lengths();
-        Ok(match rows {
-            Rows::Samples(_) => self.stage.objective.sequence_denominators(&lengths)?,
-            Rows::Pairs(_) => {
-                let side = |first: usize| lengths.iter().skip(first).step_by(2).copied().collect::<Vec<usize>>();
-                self.stage.objective.pair_denominators(&side(0), &side(1))?
-            }
-        })
+    fn denominators(&self, rows: &[usize], baseline: Option<f64>) -> Result<Vec<f64>, TrainError> {
+        let (objective, feed) = (&self.stage.objective, Feed::of(&self.stage.objective));
+        let packed = feed.pack(&self.rows.pick(rows))?;
+        // weights do not depend on log-probabilities: any will do
+        let likely = vec![vec![-1.0; self.longest(&packed)]; packed.sequences.len()];
+        let likely: Vec<&[f64]> = likely.iter().map(Vec::as_slice).collect();
+        let input = feed.kept::<f64>(&likely, &packed)?;
+        let reference = objective.needs_reference().then(|| feed.kept::<f64>(&likely, &packed)).transpose()?;
+        let columns = self.columns(rows, &packed, baseline, None)?;
+        let batch = Batch::from(beside::<f64, NoneTape>(input, reference)).with_columns(columns);
+        Ok(objective.denominators(batch)?)
+    }
+
+    /// Most targets of a sequence and its prompt.
+    fn longest(&self, packed: &Packed) -> usize {
+        packed.sequences.iter().chain(&packed.prompts).map(Range::len).max().unwrap_or(0) * 2
     }
 
     /// Refuses to split a step whose rows depend on each other.
@@ -122,36 +137,20 @@ where
     }
 
     /// The loss terms of one micro-batch, on a tape that adds to the store, and its tokens.
-    fn terms(&mut self, rows: &[usize]) -> Result<(LossTerms<usize, E, Cpu, OwnedTape<E, Cpu>>, usize), TrainError> {
-        let picked = self.rows.pick(rows);
-        let packed = picked.pack()?;
+    fn terms(&mut self, rows: &[usize], baseline: Option<f64>) -> Result<(Terms<E>, usize), TrainError> {
+        let (objective, feed) = (&self.stage.objective, Feed::of(&self.stage.objective));
+        let packed = feed.pack(&self.rows.pick(rows))?;
         let tape = tape_into(&self.dev, self.grads.take().map_or_else(|| tropism_ops::alloc_grads(&self.policy), Ok)?);
-        let objective = &self.stage.objective;
-        let terms = match picked {
-            Rows::Samples(_) => objective.sequence_loss(forward::samples(&self.policy, &packed, tape)?)?,
-            Rows::Pairs(_) => {
-                let policy = forward::pairs(&self.policy, &packed, tape)?;
-                let reference = self.reference_of(rows, &policy)?;
-                objective.pair_loss(policy, reference)?
-            }
-        };
+        let (logps, squares) = forward::token_logps(&self.policy, &packed, reads_squares(objective), tape)?;
+        let reference = self.reference.as_ref().map(|r| {
+            let sides = self.rows.sides();
+            let kept = rows.iter().flat_map(|&row| &r.logps[row * sides..][..sides]).map(Vec::as_slice);
+            feed.kept(&kept.collect::<Vec<_>>(), &packed)
+        });
+        let input = beside(feed.input(logps, &packed)?, reference.transpose()?);
+        let columns = self.columns(rows, &packed, baseline, squares.as_deref())?;
+        let terms = objective.loss(Batch::from(input).with_columns(columns))?;
         Ok((terms, packed.tokens.len()))
-    }
-
-    /// The stored reference log-probabilities of some rows.
-    fn reference_of<T: TapeOf<E>>(
-        &self,
-        rows: &[usize],
-        policy: &PairLogps<usize, E, Cpu, T>,
-    ) -> Result<Option<PairLogps<usize, E, Cpu>>, TrainError> {
-        let Some(all) = &self.reference else { return Ok(None) };
-        let side = |k: usize| {
-            let values = rows.iter().map(|&r| E::c(all[r][k])).collect();
-            self.dev.try_tensor_from_vec(values, (rows.len(),))
-        };
-        let counts = |t: &Tensor<(usize,), E, Cpu>| t.as_vec().iter().map(|n| n.f() as usize).collect::<Vec<_>>();
-        let (chosen, rejected) = (counts(&policy.chosen_lengths), counts(&policy.rejected_lengths));
-        Ok(Some(PairLogps::new(side(0)?, side(1)?, &chosen, &rejected)?))
     }
 
     /// Puts stage, step and the row's source into an error about a value.

@@ -63,8 +63,9 @@ fn preferences(
     metrics.insert("logps/chosen".into(), mean_interval(&chosen)?);
     metrics.insert("logps/rejected".into(), mean_interval(&rejected)?);
     let Some((stage, reference)) = trained else { return Ok(()) };
-    // a supervised stage has no reward of its own: DPO's, relative to where it started, says what it learnt of preferences
-    let rule = if stage.objective.is_pairwise() { stage.objective.clone() } else { Objective::Dpo(Dpo::default()) };
+    // where a method has no reward of its own on plain pairs, DPO's, relative to where the stage started, says what was learnt
+    let own = stage.objective.is_pairwise() && stage.objective.columns().is_empty();
+    let rule = if own { stage.objective.clone() } else { Objective::Dpo(Dpo::default()) };
     let reference = rule.needs_reference().then(|| score_pairs(reference, pairs, MAX_TOKENS)).transpose()?;
     let found = pair_diagnostics(&rule, &scores, reference.as_deref())?;
     let get = |name: &str| found.get(name).unwrap_or_default().to_vec();

@@ -65,7 +65,7 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResul
         _ => policy.clone(),
     };
     reference.precision = stage.precision.into();
-    let rows = if stage.objective.is_pairwise() { &prepared.pairs } else { &prepared.samples };
+    let rows = prepared.rows(&stage.objective);
     let clock = Instant::now();
     let (policy, steps, tokens) = train(run, prepared, stage, rows, policy, &reference)?;
     let seconds = clock.elapsed().as_secs_f64();
@@ -99,7 +99,7 @@ fn train(
         }
         None => {
             let cache = run.reference_cache();
-            let score = || reference_logps(reference, rows, stage.micro_batch_tokens, Some(&cache));
+            let score = || reference_logps(reference, rows, &stage.objective, stage.micro_batch_tokens, Some(&cache));
             let logps = stage.objective.needs_reference().then(score).transpose()?;
             let training = StageRun::scored(stage, rows, policy, logps, prepared.config.seed)?;
             if stage.reference.is_none() || stage.reference == stage.init {

@@ -24,7 +24,7 @@ pub(super) fn plan(p: &Prepared) -> String {
         out += &if a.dropped_count() > 0 { format!(", dropped: {}\n", a.reasons()) } else { "\n".into() };
     }
     for stage in &p.config.stages {
-        let rows = if stage.objective.is_pairwise() { &p.pairs } else { &p.samples };
+        let rows = p.rows(&stage.objective);
         out += &format!(
             "  stage {}: {}, {} rows, {} steps\n",
             stage.name,

@@ -29,6 +29,26 @@ pub(super) fn texts(table: &Table, name: &str) -> Result<Vec<Text>, DataError> {
     }
 }
 
+/// All cells of a column of numbers.
+pub(super) fn numbers(table: &Table, name: &str) -> Result<Vec<f64>, DataError> {
+    let bad = |error: PolarsError| column(table, name, error.to_string());
+    let cells = table.frame.column(name).map_err(bad)?;
+    if !cells.dtype().is_primitive_numeric() && !cells.dtype().is_bool() {
+        return Err(column(table, name, format!("has type {}; numbers were expected", cells.dtype())));
+    }
+    let cells = cells.strict_cast(&DataType::Float64).map_err(bad)?;
+    let cells = cells.f64().map_err(bad)?.iter().enumerate();
+    cells
+        .map(|(i, cell)| match present(table, name, i, cell)? {
+            value if value.is_finite() => Ok(value),
+            value => {
+                let reason = format!("column `{name}` is {value}; fix or remove the row");
+                Err(DataError::row(&table.source(i), reason))
+            }
+        })
+        .collect()
+}
+
 fn messages(table: &Table, name: &str, index: usize, list: &Series) -> Result<Vec<Message>, DataError> {
     let bad = |error: PolarsError| column(table, name, format!("messages need text under `role` and `content`: {error}"));
     let fields = list.struct_().map_err(bad)?;

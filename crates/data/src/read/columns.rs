@@ -9,6 +9,7 @@ pub(super) struct Names {
     pub(super) prompt: Option<String>,
     pub(super) chosen: String,
     pub(super) rejected: String,
+    pub(super) numbers: Vec<String>,
 }
 
 impl Names {
@@ -22,12 +23,14 @@ impl Names {
             (Some(name), None) => need(name).ok(),
             (None, _) => None,
         };
-        Ok(Self { prompt, chosen: need(&options.columns.chosen)?, rejected: need(&options.columns.rejected)? })
+        let numbers = options.numbers.iter().map(|name| need(name)).collect::<Result<_, _>>()?;
+        let (chosen, rejected) = (need(&options.columns.chosen)?, need(&options.columns.rejected)?);
+        Ok(Self { prompt, chosen, rejected, numbers })
     }
 
     /// All names.
     pub(super) fn all(&self) -> Vec<String> {
-        self.prompt.iter().chain([&self.chosen, &self.rejected]).cloned().collect()
+        self.prompt.iter().chain([&self.chosen, &self.rejected]).chain(&self.numbers).cloned().collect()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::DataError;
 use crate::audit::Audit;
 use crate::hh;
 use crate::prompt::divide;
-use crate::record::{Pair, Source, Text};
+use crate::record::{Numbers, Pair, Source, Text};
 use frame::Table;
 
 /// Reads preference pairs from a file.
@@ -73,6 +73,7 @@ struct Rows {
     prompts: Vec<Text>,
     chosen: Vec<Text>,
     rejected: Vec<Text>,
+    numbers: Vec<(String, Vec<f64>)>,
     ignored_prompt: bool,
 }
 
@@ -98,7 +99,9 @@ impl Rows {
             Format::Auto if chosen.first().is_some_and(is_dialogue) => Shape::Dialogue,
             _ => Shape::Implicit,
         };
-        Ok(Self { shape, prompts, chosen, rejected, ignored_prompt })
+        let number = |name: &String| Ok((name.clone(), cells::numbers(table, name)?));
+        let numbers = table.names.numbers.iter().map(number).collect::<Result<_, DataError>>()?;
+        Ok(Self { shape, prompts, chosen, rejected, numbers, ignored_prompt })
     }
 
     fn into_pairs(self, table: &Table) -> Result<(Vec<Pair>, Audit), DataError> {
@@ -112,8 +115,9 @@ impl Rows {
                 None => without_prompt(self.shape, source, chosen, rejected),
             };
             match pair {
-                Ok(pair) => {
+                Ok(mut pair) => {
                     audit.keep();
+                    pair.numbers = self.numbers.iter().map(|(name, values)| (name.clone(), values[index])).collect();
                     if pair.prompt.is_empty() {
                         audit.note("no prompt", row);
                     }
@@ -134,7 +138,7 @@ fn is_dialogue(text: &Text) -> bool {
 }
 
 fn given(source: Source, prompt: Text, chosen: Text, rejected: Text) -> Result<Pair, &'static str> {
-    let pair = Pair { source, prompt, chosen, rejected };
+    let pair = Pair { source, prompt, chosen, rejected, numbers: Numbers::new() };
     pair.problem().map_or(Ok(pair), Err)
 }
 

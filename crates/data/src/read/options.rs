@@ -44,6 +44,8 @@ pub struct ReadOptions {
     pub format: Format,
     /// Names of the columns.
     pub columns: Columns,
+    /// Further columns of numbers to read into [`Pair::numbers`](crate::record::Pair::numbers).
+    pub numbers: Vec<String>,
     /// Read only so many rows from the beginning.
     pub limit: Option<usize>,
 }

@@ -132,8 +132,8 @@ fn encode_pairs(tokenizer: &Tokenizer, pairs: &[Pair]) -> Result<Vec<(TokenPair,
     let encoded = encode(tokenizer, &records)?;
     let pairs = pairs.iter().zip(encoded).map(|(pair, encoded)| {
         let [chosen, rejected] = encoded.sides;
-        let source = pair.source.clone();
-        (TokenPair { source, prompt: encoded.prompt, chosen, rejected, rejected_prompt: None }, encoded.notes)
+        let (source, numbers) = (pair.source.clone(), pair.numbers.clone());
+        (TokenPair { source, prompt: encoded.prompt, chosen, rejected, rejected_prompt: None, numbers }, encoded.notes)
     });
     Ok(pairs.collect())
 }

@@ -92,6 +92,10 @@ impl Method for Sum {
         columns
     }
 
+    fn reads_prompt(&self) -> bool {
+        self.terms.iter().any(|t| t.objective.reads_prompt())
+    }
+
     fn couples_rows(&self) -> bool {
         self.terms.iter().any(|t| t.objective.couples_rows())
     }

@@ -1,9 +1,8 @@
 //! Which of this crate's losses an entry asks for, if any.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tropism_golden::{Entry, Params};
 
-use super::params::Params;
-use super::schema::Entry;
 use crate::*;
 
 /// The loss of an entry and how its figures are named.
@@ -30,6 +29,7 @@ impl Plan {
     /// The plan for `entry`; `None` when method or options are not implemented.
     pub(super) fn of(entry: &Entry) -> Option<Self> {
         let mut params = Params::of(entry);
+        neutral().into_iter().for_each(|(key, value)| params.neutral(key, value));
         let (objective, inputs) = match entry.family.as_str() {
             "dpo" => (dpo_family(&mut params)?, InputSet::Pairs),
             "dpo_legacy" => (legacy_family(&mut params)?, InputSet::Pairs),
@@ -48,6 +48,20 @@ impl Plan {
         let other_rewards = entry.family == "dpo_legacy" && !objective.needs_reference();
         whole.then_some(Self { objective, inputs, other_rewards })
     }
+}
+
+/// The values at which an option does nothing.
+fn neutral() -> [(&'static str, Value); 8] {
+    [
+        ("loss_weights", Value::Null),
+        ("label_smoothing", json!(0.0)),
+        ("ld_alpha", Value::Null),
+        ("use_weighting", json!(false)),
+        ("reference_free", json!(false)),
+        ("f_divergence_type", json!("reverse_kl")),
+        ("f_alpha_divergence_coef", json!(0.5)),
+        ("discopop_tau", json!(0.05)),
+    ]
 }
 
 /// Losses of the current DPO trainer.

@@ -18,7 +18,7 @@ options! {
     }
 }
 
-sums_for_base!(Dove, joint);
+sums_for_base!(Dove, joint, |config| config.likelihood == Likelihood::PromptAndCompletion);
 
 /// A loss of pairs on the joint log-probability of prompt and completion, for completions of different prompts.
 ///

@@ -109,7 +109,7 @@ fn balanced<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 }
 
 /// What each row's loss is multiplied by, so that the mean over rows is the weighted sum of the objectives' means.
-fn factors(objectives: &[f64], weights: &[f64]) -> Result<Vec<f64>, ObjectiveError> {
+pub(super) fn factors(objectives: &[f64], weights: &[f64]) -> Result<Vec<f64>, ObjectiveError> {
     let rows = objectives.len() as f64;
     let count = |i: f64| objectives.iter().filter(|&&o| o == i).count() as f64;
     // Every objective adds up to 1.

@@ -38,6 +38,10 @@ impl Method for Orpo {
         false
     }
 
+    fn reads_prompt(&self) -> bool {
+        self.likelihood == Likelihood::PromptAndCompletion
+    }
+
     fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         batch: Batch<P, C, E, D, T>,

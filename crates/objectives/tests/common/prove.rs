@@ -1,12 +1,11 @@
 //! The proof that every loss has to pass, whatever it reads.
 
-use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 use tropism_objectives::Objective;
 
+use super::agree::{Outcome, check, near};
 use super::plain::{Plain, Rng};
 use super::solve::{Solved, solve, solve_in};
-
-type Outcome = Result<(), TestCaseError>;
 
 /// A proof with its knobs; see [`prove`].
 pub(crate) struct Proof {
@@ -199,16 +198,4 @@ impl Proof {
         }
         Ok(())
     }
-}
-
-/// Equality within `tolerance` of the largest element, or of 1.
-fn near(found: &[f64], want: &[f64], tolerance: f64, what: &str) -> Outcome {
-    check(found.len() == want.len(), &format!("{what}: {} entries, not {}", found.len(), want.len()))?;
-    let scale = want.iter().fold(1.0, |m: f64, x| m.max(x.abs()));
-    let within = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance * scale;
-    check(found.iter().zip(want).all(within), &format!("{what}: {found:?}, not {want:?}"))
-}
-
-fn check(ok: bool, what: &str) -> Outcome {
-    if ok { Ok(()) } else { Err(TestCaseError::fail(what.to_owned())) }
 }

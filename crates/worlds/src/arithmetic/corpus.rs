@@ -106,6 +106,7 @@ impl Arithmetic {
                 prompt: task.conversation(),
                 chosen: reply(&chosen),
                 rejected: reply(&rejected),
+                numbers: Default::default(),
             });
         }
         Ok(pairs)

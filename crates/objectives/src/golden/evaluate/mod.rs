@@ -5,31 +5,19 @@ mod pairs;
 mod unpaired;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 
 use dfdx::prelude::*;
 use tropism_core::numerics::{from_f64, to_f64};
 use tropism_core::{LossTerms, SequenceLogps, TokenLogps};
 
 use super::plan::{InputSet, Plan};
-use super::schema::{Entry, Inputs};
+use tropism_golden::{Entry, Fallible, Inputs, Outcome};
 
-type Fallible<T> = Result<T, Box<dyn Error>>;
 type Taped<E> = OwnedTape<E, Cpu>;
 /// Loss terms of the reference figures.
 type Terms<E> = LossTerms<usize, E, Cpu, Taped<E>>;
 /// A vector on a tape.
 type Sums<E, T> = Tensor<(usize,), E, Cpu, T>;
-
-/// What this crate computes for an entry, under the names of the file.
-pub(super) struct Outcome {
-    /// Scalars as one number, the others one number per row.
-    pub(super) figures: BTreeMap<String, Vec<f64>>,
-    /// Gradients of the mean loss, in row-major order.
-    pub(super) grads: BTreeMap<String, Vec<f64>>,
-    /// Figures that are compared in ascending order, for the file does not list them by row.
-    pub(super) sorted: Vec<&'static str>,
-}
 
 /// Computes figures and gradients.
 pub(super) fn evaluate<E: Dtype>(entry: &Entry, plan: &Plan, inputs: &Inputs<'_>) -> Fallible<Outcome>

@@ -7,8 +7,8 @@ use tropism_core::numerics::{from_f64, to_f64};
 use tropism_core::{Columns, PairLogps, SequenceLogps};
 
 use super::{Fallible, Outcome, Plan, Side, Sums, Taped, backward, column, named};
-use crate::golden::schema::Inputs;
 use crate::{Batch, Input, Objective};
+use tropism_golden::Inputs;
 
 type FileBatch<E> = Batch<usize, usize, E, Cpu, Taped<E>>;
 
@@ -44,7 +44,11 @@ where
     model.grads(&grads, false, &mut found);
     other.grads(&grads, false, &mut found);
     let [dpo, xpo] = [parts[0].clone(), parts[1].clone()];
-    Ok(Outcome { figures: named([("loss", loss), ("dpo_losses", dpo), ("xpo_losses", xpo)]), grads: found, sorted: vec![] })
+    Ok(Outcome {
+        figures: named([("loss", loss), ("dpo_losses", dpo), ("xpo_losses", xpo)]),
+        grads: found,
+        ..Outcome::default()
+    })
 }
 
 /// Chosen and rejected out of two samples per row.
@@ -83,7 +87,7 @@ where
     let (loss, grads) = backward(terms)?;
     let mut found = BTreeMap::new();
     side.grads(&grads, true, &mut found);
-    Ok(Outcome { figures: named([("loss", loss), ("score", score), ("kl", kl)]), grads: found, sorted: vec![] })
+    Ok(Outcome { figures: named([("loss", loss), ("score", score), ("kl", kl)]), grads: found, ..Outcome::default() })
 }
 
 /// Samples of the policy with rewards.
@@ -100,5 +104,5 @@ where
     let terms = plan.objective.loss(FileBatch::completions(policy.sums, Some(reference)).with_columns(columns))?;
     let (loss, grads) = backward(terms)?;
     let grads = named([("policy_model_data_logps", to_f64(&grads.get(&side.key)))]);
-    Ok(Outcome { figures: named([("loss", loss)]), grads, sorted: vec![] })
+    Ok(Outcome { figures: named([("loss", loss)]), grads, ..Outcome::default() })
 }

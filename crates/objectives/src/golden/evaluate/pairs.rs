@@ -7,8 +7,8 @@ use tropism_core::numerics::{from_f64, to_f64};
 use tropism_core::{Columns, PairLogps, PairScores, PairTokens, TripleLogps};
 
 use super::{Fallible, Outcome, Plan, Side, Taped, Terms, Traced, backward, column, mean, named};
-use crate::golden::schema::Inputs;
 use crate::{Batch, Input, InputKind, Objective};
+use tropism_golden::Inputs;
 
 /// A batch of the file, with the second axis at run time.
 type FileBatch<E> = Batch<usize, usize, E, Cpu, Taped<E>>;
@@ -34,7 +34,8 @@ where
     rejected.grads(&grads, by_token, &mut found);
     // The file's losses are in the order of the sorted margins.
     let transported = matches!(plan.objective, Objective::Aot(_) | Objective::AotUnpaired(_));
-    Ok(Outcome { figures, grads: found, sorted: if transported { vec!["per_example_loss"] } else { vec![] } })
+    let sorted = if transported { vec!["per_example_loss"] } else { vec![] };
+    Ok(Outcome { figures, grads: found, sorted, ..Outcome::default() })
 }
 
 /// The batch, by sequence or by token.
@@ -124,7 +125,7 @@ where
     for side in [&chosen, &rejected, &gold] {
         side.grads(&grads, false, &mut found);
     }
-    Ok(Outcome { figures, grads: found, sorted: vec![] })
+    Ok(Outcome { figures, grads: found, ..Outcome::default() })
 }
 
 /// Losses of reward models.
@@ -149,6 +150,6 @@ where
     Ok(Outcome {
         figures: named([("loss", loss), ("accuracy", accuracy), ("mean_margin", margin)]),
         grads: named([("reward_chosen", grad(&chosen)), ("reward_rejected", grad(&rejected))]),
-        sorted: vec![],
+        ..Outcome::default()
     })
 }

@@ -7,8 +7,8 @@ use tropism_core::numerics::to_f64;
 use tropism_core::{Columns, SequenceLogps};
 
 use super::{Entry, Fallible, Outcome, Plan, Side, Taped, Traced, backward, column, named};
-use crate::golden::schema::{Inputs, numbers};
 use crate::{Batch, Objective, RunningMoments, kl_baseline};
+use tropism_golden::{Inputs, numbers};
 
 /// Losses of completions with a verdict.
 pub(super) fn unpaired<E: Dtype>(entry: &Entry, plan: &Plan, inputs: &Inputs<'_>) -> Fallible<Outcome>
@@ -33,7 +33,7 @@ where
     figures.insert("loss".into(), loss);
     let mut found = BTreeMap::new();
     side.grads(&grads, false, &mut found);
-    Ok(Outcome { figures, grads: found, sorted: vec![] })
+    Ok(Outcome { figures, grads: found, ..Outcome::default() })
 }
 
 /// Constants of the step, and the figures that they are.

@@ -5,11 +5,11 @@ use std::fmt::Display;
 
 use serde_json::Value;
 
-use super::schema::{Entry, numbers};
-use super::{Failure, Outcome, Report};
+use crate::schema::{Entry, numbers};
+use crate::{Failure, Outcome, Report};
 
 /// The comparison of one entry.
-pub(super) struct Comparison<'a> {
+pub(crate) struct Comparison<'a> {
     entry: &'a Entry,
     failures: Vec<Failure>,
     compared: usize,
@@ -17,12 +17,12 @@ pub(super) struct Comparison<'a> {
 
 impl<'a> Comparison<'a> {
     /// Starts without a number compared.
-    pub(super) fn of(entry: &'a Entry) -> Self {
+    pub(crate) fn of(entry: &'a Entry) -> Self {
         Self { entry, failures: Vec::new(), compared: 0 }
     }
 
     /// Compares all figures and gradients that both sides have.
-    pub(super) fn check(&mut self, dtype: &str, tolerance: f64, outcome: &Outcome) {
+    pub(crate) fn check(&mut self, dtype: &str, tolerance: f64, outcome: &Outcome) {
         let entry = self.entry;
         for (name, expected, found) in both(&entry.expected, &outcome.figures) {
             let allowed = |e: f64| tolerance * e.abs().max(1.0);
@@ -32,7 +32,12 @@ impl<'a> Comparison<'a> {
                 }
                 values
             };
-            let (expected, found) = (in_order(expected), in_order(found.to_vec()));
+            let counted = outcome.counted.get(name).filter(|c| c.len() == expected.len() && c.len() == found.len());
+            let pick = |values: &[f64]| match counted {
+                Some(counted) => values.iter().zip(counted).filter(|(_, c)| **c).map(|(v, _)| *v).collect(),
+                None => values.to_vec(),
+            };
+            let (expected, found) = (in_order(pick(&expected)), in_order(pick(found)));
             self.array(&format!("{dtype} {name}"), &expected, &found, allowed);
         }
         for (name, expected, found) in both(&entry.grad, &outcome.grads) {
@@ -43,12 +48,12 @@ impl<'a> Comparison<'a> {
     }
 
     /// Notes that nothing could be computed.
-    pub(super) fn refuse(&mut self, dtype: &str, error: &dyn Display) {
+    pub(crate) fn refuse(&mut self, dtype: &str, error: &dyn Display) {
         self.fail(format!("{dtype} not computed: {error}"), f64::NAN, f64::NAN);
     }
 
     /// Names of figures and gradients that the method does not define.
-    pub(super) fn uncompared(&self, outcome: &Outcome) -> Vec<String> {
+    pub(crate) fn uncompared(&self, outcome: &Outcome) -> Vec<String> {
         let id = &self.entry.id;
         let figures = self.entry.expected.keys().filter(|name| !outcome.figures.contains_key(*name));
         let grads = self.entry.grad.keys().filter(|name| !outcome.grads.contains_key(*name));
@@ -57,7 +62,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Hands the outcome to the report. An entry without a compared number has not passed.
-    pub(super) fn conclude(mut self, report: &mut Report) {
+    pub(crate) fn conclude(mut self, report: &mut Report) {
         if self.compared == 0 && self.failures.is_empty() {
             self.fail("nothing to compare".into(), f64::NAN, f64::NAN);
         }

@@ -5,46 +5,59 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::GoldenError;
+use crate::GoldenError;
 
 /// The file; other keys, such as a description, are allowed.
-#[derive(Deserialize)]
-pub(super) struct File {
+#[derive(Debug, Deserialize)]
+pub struct File {
     inputs: BTreeMap<String, BTreeMap<String, Value>>,
-    pub(super) entries: Vec<Entry>,
+    /// The entries, in order.
+    pub entries: Vec<Entry>,
 }
 
 /// One loss on one input set.
-#[derive(Deserialize)]
-pub(super) struct Entry {
-    pub(super) id: String,
-    pub(super) family: String,
+#[derive(Debug, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub id: String,
+    /// Its family of losses.
+    pub family: String,
+    /// Which random inputs it has.
     #[serde(default)]
-    pub(super) seed: u64,
+    pub seed: u64,
     inputs: String,
-    pub(super) params: BTreeMap<String, Value>,
+    /// Options by the names of the reference.
+    pub params: BTreeMap<String, Value>,
+    /// Reference figures.
     #[serde(default)]
-    pub(super) expected: BTreeMap<String, Value>,
+    pub expected: BTreeMap<String, Value>,
+    /// Reference gradients.
     #[serde(default)]
-    pub(super) grad: BTreeMap<String, Value>,
+    pub grad: BTreeMap<String, Value>,
 }
 
 /// The input set of one entry.
-pub(super) struct Inputs<'a> {
+pub struct Inputs<'a> {
     id: &'a str,
     set: &'a BTreeMap<String, Value>,
 }
 
 /// A rectangular array in row-major order.
-pub(super) struct Array {
-    pub(super) rows: usize,
-    pub(super) columns: usize,
-    pub(super) values: Vec<f64>,
+pub struct Array {
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Elements row by row.
+    pub values: Vec<f64>,
 }
 
 impl<'a> Inputs<'a> {
     /// Finds the input set of `entry`.
-    pub(super) fn of(entry: &'a Entry, file: &'a File) -> Result<Self, GoldenError> {
+    ///
+    /// # Errors
+    /// [`GoldenError::Input`].
+    pub fn of(entry: &'a Entry, file: &'a File) -> Result<Self, GoldenError> {
         let set = file.inputs.get(&entry.inputs).ok_or_else(|| GoldenError::Input {
             id: entry.id.clone(),
             key: entry.inputs.clone(),
@@ -53,8 +66,21 @@ impl<'a> Inputs<'a> {
         Ok(Self { id: &entry.id, set })
     }
 
+    /// A number of the set.
+    ///
+    /// # Errors
+    /// [`GoldenError::Input`].
+    pub fn number(&self, key: &str) -> Result<f64, GoldenError> {
+        let problem = |problem| GoldenError::Input { id: self.id.into(), key: key.into(), problem };
+        let value = self.set.get(key).ok_or_else(|| problem("is not in the file"))?;
+        value.as_f64().ok_or_else(|| problem("is no number"))
+    }
+
     /// A vector of the set; booleans are 0 or 1.
-    pub(super) fn vector(&self, key: &str) -> Result<Vec<f64>, GoldenError> {
+    ///
+    /// # Errors
+    /// [`GoldenError::Input`].
+    pub fn vector(&self, key: &str) -> Result<Vec<f64>, GoldenError> {
         let problem = |problem| GoldenError::Input { id: self.id.into(), key: key.into(), problem };
         let value = self.set.get(key).ok_or_else(|| problem("is not in the file"))?;
         let items = value.as_array().ok_or_else(|| problem("is no list"))?;
@@ -65,7 +91,10 @@ impl<'a> Inputs<'a> {
     }
 
     /// An array `[rows, columns]` of the set.
-    pub(super) fn array(&self, key: &str) -> Result<Array, GoldenError> {
+    ///
+    /// # Errors
+    /// [`GoldenError::Input`].
+    pub fn array(&self, key: &str) -> Result<Array, GoldenError> {
         let problem = |problem| GoldenError::Input { id: self.id.into(), key: key.into(), problem };
         let value = self.set.get(key).ok_or_else(|| problem("is not in the file"))?;
         let rows = value.as_array().ok_or_else(|| problem("is no array of rows"))?;
@@ -79,7 +108,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// All numbers in `value`, in order, those of a table by name; booleans are 0 or 1, anything else is NaN.
-pub(super) fn numbers(value: &Value) -> Vec<f64> {
+pub fn numbers(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(items) => items.iter().flat_map(numbers).collect(),
         Value::Object(table) => {

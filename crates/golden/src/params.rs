@@ -2,31 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::schema::Entry;
+use crate::Entry;
 
 /// Options that are ticked off as they are read, so that one nobody reads is noticed.
-pub(super) struct Params<'a> {
+pub struct Params<'a> {
     values: &'a BTreeMap<String, Value>,
     read: Vec<&'a str>,
     neutral: Vec<(&'static str, Value)>,
 }
 
 impl<'a> Params<'a> {
-    /// The options of `entry`, with the values at which an option does nothing.
-    pub(super) fn of(entry: &'a Entry) -> Self {
-        let neutral = vec![
-            ("loss_weights", Value::Null),
-            ("label_smoothing", json!(0.0)),
-            ("ld_alpha", Value::Null),
-            ("use_weighting", json!(false)),
-            ("reference_free", json!(false)),
-            ("f_divergence_type", json!("reverse_kl")),
-            ("f_alpha_divergence_coef", json!(0.5)),
-            ("discopop_tau", json!(0.05)),
-        ];
-        Self { values: &entry.params, read: Vec::new(), neutral }
+    /// The options of `entry`.
+    pub fn of(entry: &'a Entry) -> Self {
+        Self { values: &entry.params, read: Vec::new(), neutral: Vec::new() }
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'a Value> {
@@ -35,22 +25,22 @@ impl<'a> Params<'a> {
     }
 
     /// Counts an option as read.
-    pub(super) fn ignore(&mut self, key: &'static str) {
+    pub fn ignore(&mut self, key: &'static str) {
         self.read.push(key);
     }
 
     /// Lets an option pass if it has this value.
-    pub(super) fn neutral(&mut self, key: &'static str, value: Value) {
+    pub fn neutral(&mut self, key: &'static str, value: Value) {
         self.neutral.push((key, value));
     }
 
     /// A numeric option.
-    pub(super) fn number(&mut self, key: &'static str) -> Option<f64> {
+    pub fn number(&mut self, key: &'static str) -> Option<f64> {
         self.take(key)?.as_f64()
     }
 
     /// A numeric option that may be absent or null; `None` outside when it is something else.
-    pub(super) fn optional(&mut self, key: &'static str) -> Option<Option<f64>> {
+    pub fn optional(&mut self, key: &'static str) -> Option<Option<f64>> {
         match self.take(key) {
             None | Some(Value::Null) => Some(None),
             Some(value) => value.as_f64().map(Some),
@@ -58,7 +48,7 @@ impl<'a> Params<'a> {
     }
 
     /// A list of `n` numbers; absent or null, `default` for each.
-    pub(super) fn numbers(&mut self, key: &'static str, n: usize, default: f64) -> Option<Vec<f64>> {
+    pub fn numbers(&mut self, key: &'static str, n: usize, default: f64) -> Option<Vec<f64>> {
         match self.take(key) {
             None | Some(Value::Null) => Some(vec![default; n]),
             Some(Value::Array(items)) if items.len() == n => items.iter().map(Value::as_f64).collect(),
@@ -67,7 +57,7 @@ impl<'a> Params<'a> {
     }
 
     /// A boolean option, false when absent.
-    pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
+    pub fn flag(&mut self, key: &'static str) -> Option<bool> {
         match self.take(key) {
             None => Some(false),
             Some(value) => value.as_bool(),
@@ -75,12 +65,12 @@ impl<'a> Params<'a> {
     }
 
     /// A named option.
-    pub(super) fn name(&mut self, key: &'static str) -> Option<&'a str> {
+    pub fn name(&mut self, key: &'static str) -> Option<&'a str> {
         self.take(key)?.as_str()
     }
 
     /// One name or several.
-    pub(super) fn names(&mut self, key: &'static str) -> Option<Vec<&'a str>> {
+    pub fn names(&mut self, key: &'static str) -> Option<Vec<&'a str>> {
         match self.take(key)? {
             Value::String(name) => Some(vec![name]),
             Value::Array(names) if !names.is_empty() => names.iter().map(Value::as_str).collect(),
@@ -89,7 +79,7 @@ impl<'a> Params<'a> {
     }
 
     /// Whether each option was read, or stands at a value at which it does nothing.
-    pub(super) fn all_read(&self) -> bool {
+    pub fn all_read(&self) -> bool {
         self.values.iter().all(|(key, value)| {
             self.read.contains(&key.as_str()) || self.neutral.iter().any(|(k, v)| k == key && same(v, value))
         })

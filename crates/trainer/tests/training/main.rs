@@ -5,9 +5,11 @@ use std::path::Path;
 use tropism_data::record::Source;
 use tropism_data::tokens::{TokenPair, TokenSample};
 use tropism_lm::{Config, Decoder, Loaded, LoraConfig, Sizes, Targets, WeightDtype};
-use tropism_objectives::{Aot, Cpo, Dpo, Kto, Objective, Orpo, Sft, Simpo, Xpo};
+use tropism_objectives::{Aot, Bco, Cpo, Dpo, Kto, Objective, Sft, Simpo, Tpo, Xpo};
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
+
+mod feeds;
 
 const VOCAB: usize = 24;
 
@@ -31,8 +33,14 @@ fn pairs(n: usize) -> Rows {
         chosen: word(i + 50, 1 + i % 5),
         rejected: word(i + 90, 1 + i % 3),
         rejected_prompt: None,
+        numbers: Default::default(),
     };
     Rows::Pairs((0..n).map(pair).collect())
+}
+
+fn unpaired(n: usize) -> Rows {
+    let Rows::Pairs(pairs) = pairs(n) else { unreachable!() };
+    Rows::unpaired(&pairs)
 }
 
 fn samples(n: usize) -> Rows {
@@ -227,9 +235,11 @@ fn rows_and_references_must_fit_the_objective() {
     let simpo = Stage::new("s", Objective::Simpo(Simpo::default()), 1e-3);
     assert!(new(&simpo, &pairs(3), Some(&start)).contains("reference"));
     for (objective, rows, part) in [
-        (Kto::default().into(), samples(3), "kto reads single completions with a reference model"),
-        (Orpo::default().into(), pairs(3), "orpo reads pairs by token, which stages cannot give it yet"),
-        (Xpo::default().into(), pairs(3), "xpo reads `policy_sample_chosen`"),
+        (Kto::default().into(), samples(3), "kto was given the wrong kind of rows"),
+        (Tpo::default().into(), pairs(3), "tpo reads pairs with a third completion, which stages cannot give it yet"),
+        (Xpo::default().into(), pairs(3), "xpo reads `policy_sample_chosen`, which not all rows have"),
+        (Bco::default().into(), unpaired(3), "bco reads `reward_shift`, which a stage cannot give it yet"),
+        (Kto::default().into(), unpaired(1), "kto compares answers of different prompts"),
     ] {
         let e = new(&Stage::new("s", objective, 1e-3), &rows, Some(&start));
         assert!(e.contains("`objective`") && e.contains(part), "{e}");

@@ -1,0 +1,9 @@
+//! Rewards that are shaped, and groups that are chosen, before advantages are made.
+
+mod dynamic_sampling;
+mod overlong;
+mod search;
+
+pub use dynamic_sampling::{Sampled, dynamic_sampling, pass_rate_bins};
+pub use overlong::{SoftOverlong, soft_overlong};
+pub use search::{SearchRound, SearchStep, search_steps};
