@@ -1,8 +1,5 @@
 //! Worlds and tools that toys share.
 
-// the tools are a set; not every one has a toy yet
-#![allow(dead_code)]
-
 mod bradley_terry;
 mod chain;
 mod covered_arms;
