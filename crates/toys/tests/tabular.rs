@@ -42,6 +42,9 @@ fn sft_bridge() {
     let relations =
         ["reward(sft 0.2, dpo) > reward(sft 1, dpo)", "kl(sft 1) > kl(chi2 1)", "reward(chi2 1, dpo) > reward(sft 1, dpo)"];
     let outcome = came_out("sft-bridge", 4, &relations);
-    // demonstrations are not unlearnt, which would keep the policy near the base as well
-    assert!(mean(&outcome, "reward(chi2 1)") > mean(&outcome, "reward(base)"));
+    // demonstrations are learnt: to unlearn noisy ones would meet these relations as well
+    for name in ["lift(chi2 1)", "lift(hellinger 1)"] {
+        let lift = mean(&outcome, name);
+        assert!(lift > 0.5 && lift < mean(&outcome, "lift(sft 1)"), "{name}: {lift}");
+    }
 }

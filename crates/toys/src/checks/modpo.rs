@@ -12,6 +12,8 @@ const ARMS: usize = 8;
 const BETA: f64 = 0.5;
 const WEIGHTS: [f64; 5] = [0.1, 0.3, 0.5, 0.7, 0.9];
 const STEPS: usize = 2000;
+/// Halvings that find a mixture's strength.
+const HALVINGS: usize = 60;
 
 /// Four contexts with eight arms, a random reference, `r1` normal, `r2` minus the length of an arm in units of three tokens
 /// (1 to 10 tokens, so that both rewards are of one scale), and the exact loss over all pairs labelled by `r1`. Each MODPO
@@ -160,9 +162,9 @@ impl World {
         };
         let (mut low, mut high) = (0.0, 20.0);
         if self.kl(&at(high)?) < kl {
-            return Err(ToyError::NotReached { what: "a mixture of equal divergence", steps: 0 });
+            return Err(ToyError::NotReached { what: "a mixture of equal divergence", steps: HALVINGS });
         }
-        for _ in 0..60 {
+        for _ in 0..HALVINGS {
             let middle = 0.5 * (low + high);
             if self.kl(&at(middle)?) < kl { low = middle } else { high = middle }
         }

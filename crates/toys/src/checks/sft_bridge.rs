@@ -19,7 +19,8 @@ const BETA: f64 = 0.1;
 
 /// Forty contexts with ten arms, a base policy that nearly knows the rewards, and one noisy demonstration per context.
 /// SFT at four learning rates, or with another divergence at rate 1 and β = 1 in the form by sequence; then DPO with the
-/// tuned policy as reference, on pairs sampled from it. Rewards are exact expectations.
+/// tuned policy as reference, on pairs sampled from it. Rewards are exact expectations; the lift is the mean log-ratio of
+/// the demonstrations to the base policy.
 ///
 /// A rate is that of a context: losses are means within a context and sums over contexts. "Hardly separated" after SFT
 /// means within 0.1. With clean demonstrations (two per context, from `softmax(3 r)`: our choice of a sharper expert) the
@@ -52,16 +53,16 @@ fn run(seed: u64) -> Result<Figures, ToyError> {
     figures.push("reward(base, dpo)", "", world.reward(&world.prefer(&world.base_logits)?));
     let noisy = world.demonstrate(1.0, 1);
     for rate in RATES {
-        world.report(&mut figures, &format!("sft {rate}"), &world.tune(&Sft::default().into(), rate, &noisy)?)?;
+        world.report(&mut figures, &format!("sft {rate}"), &world.tune(&Sft::default().into(), rate, &noisy)?, &noisy)?;
     }
     for (name, divergence) in [("chi2 1", SftDivergence::ChiSquared), ("hellinger 1", SftDivergence::Hellinger)] {
         let objective = FSft::default().with_beta(1.0).with_divergence(divergence).into();
-        world.report(&mut figures, name, &world.tune(&objective, 1.0, &noisy)?)?;
+        world.report(&mut figures, name, &world.tune(&objective, 1.0, &noisy)?, &noisy)?;
     }
     let clean = world.demonstrate(3.0, 2);
     for rate in [RATES[0], RATES[3]] {
         let tuned = world.tune(&Sft::default().into(), rate, &clean)?;
-        world.report(&mut figures, &format!("clean, sft {rate}"), &tuned)?;
+        world.report(&mut figures, &format!("clean, sft {rate}"), &tuned, &clean)?;
     }
     Ok(figures)
 }
@@ -144,8 +145,10 @@ impl World {
         logps.iter().zip(&self.rewards).map(|(l, r)| l.exp() * r).sum::<f64>() / CONTEXTS as f64
     }
 
-    fn report(&self, figures: &mut Figures, name: &str, tuned: &[f64]) -> Result<(), ToyError> {
+    fn report(&self, figures: &mut Figures, name: &str, tuned: &[f64], shown: &[usize]) -> Result<(), ToyError> {
         let table = self.policy.table(tuned)?;
+        let lift: f64 = shown.iter().map(|&c| table[c] - self.base[c]).sum();
+        figures.push(format!("lift({name})"), "nats", lift / shown.len() as f64);
         let kl: f64 = table.iter().zip(&self.base).map(|(l, b)| l.exp() * (l - b)).sum();
         figures.push(format!("kl({name})"), "nats", kl / CONTEXTS as f64);
         figures.push(format!("reward({name})"), "", self.reward(&table));
