@@ -180,6 +180,7 @@ mod online;
 mod options;
 mod pairwise;
 mod reward;
+mod shortcuts;
 mod supervised;
 mod unpaired;
 
