@@ -18,6 +18,8 @@ pub enum Command {
     Experiment(ExperimentArgs),
     /// Check figures of reference implementations (losses, models, tokenised rows)
     Golden(GoldenArgs),
+    /// Write the generated pages of docs/
+    Docs,
     /// Make model folders
     #[command(subcommand)]
     Model(ModelCommand),

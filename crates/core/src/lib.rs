@@ -33,6 +33,7 @@
 //! assert!((pairs.chosen.array()[1] + 0.6).abs() < 1e-12);
 //! # Ok::<(), tropism_core::CoreError>(())
 //! ```
+#![deny(missing_docs)]
 
 mod column;
 mod columns;

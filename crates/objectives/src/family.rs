@@ -6,11 +6,30 @@ use tropism_core::{Columns, LossTerms, PairLogps, SequenceLogps};
 
 use crate::*;
 
+/// Where a method is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The method's name.
+    pub method: &'static str,
+    /// The name of its options in Rust.
+    pub options: &'static str,
+    /// Its file in the repository.
+    pub file: &'static str,
+    /// The paper or trainer, by title and number.
+    pub source: &'static str,
+}
+
 /// The table of methods: `Variant(Config) = "name"`.
 macro_rules! methods {
     ($( $(#[$meta:meta])* $variant:ident($config:ident) = $name:literal; )*) => {
         /// Names of all methods, in the order of [`Objective`]'s variants.
         pub const METHODS: &[&str] = &[$( $name ),*];
+
+        /// Where each method is from, in the order of [`METHODS`].
+        pub const ORIGINS: &[Origin] = &[
+            $( Origin { method: $name, options: stringify!($config), file: $config::FILE, source: $config::SOURCE }, )*
+        ];
 
         $( const _: () = assert!(same($name, $config::NAME), "the table's name is not the method's"); )*
 

@@ -57,7 +57,6 @@ impl fmt::Display for InputKind {
 /// Log-probabilities or scores of one batch: of the policy, and of the reference where the kind knows one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one per batch, and it is moved once")]
 pub enum Input<P: Dim, C: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
     /// See [`InputKind::Completions`].
     Completions(SequenceLogps<P, E, D, T>, Option<SequenceLogps<P, E, D>>),

@@ -1,8 +1,10 @@
 //! Estimates of the KL divergence from the reference, and where they are put.
 
 use serde::{Deserialize, Serialize};
-use tropism_core::OptionError;
 use tropism_core::options::{not_negative, optional, positive};
+use tropism_core::{CoreError, OptionError};
+
+use crate::PolicyGradientError;
 
 /// An estimate of `KL(π ‖ π_ref)` from one sampled token, with `d = logp_ref − logp`.
 ///
@@ -127,4 +129,43 @@ impl KlPenalty {
             _ => (value, slope),
         }
     }
+}
+
+/// How a KL coefficient follows the divergence that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptiveKl {
+    /// The divergence that is aimed at, in nats per completion.
+    pub target: f64,
+    /// Over how many completions the coefficient may change by a fifth.
+    pub horizon: f64,
+}
+
+/// The KL coefficient after `completions` more completions with the measured `divergence`:
+/// `coefficient · (1 + clip(divergence / target − 1, −0.2, 0.2) · completions / horizon)`.
+///
+/// Source: Ziegler et al. 2019, arXiv 1909.08593, section 2.2; OpenRLHF's controller.
+///
+/// # Errors
+/// [`OptionError`] unless target and horizon are positive and finite; [`CoreError::NotFinite`] for a divergence that is not finite.
+///
+/// ```
+/// use tropism_policy_gradient::{AdaptiveKl, adapted_coefficient};
+///
+/// let config = AdaptiveKl { target: 2.0, horizon: 100.0 };
+/// assert!((adapted_coefficient(0.5, 2.2, 50, &config)? - 0.525).abs() < 1e-12);
+/// assert!((adapted_coefficient(0.5, 0.0, 50, &config)? - 0.45).abs() < 1e-12);
+/// # Ok::<(), tropism_policy_gradient::PolicyGradientError>(())
+/// ```
+pub fn adapted_coefficient(
+    coefficient: f64,
+    divergence: f64,
+    completions: usize,
+    config: &AdaptiveKl,
+) -> Result<f64, PolicyGradientError> {
+    positive("adaptive_kl", "target", &config.target)?;
+    positive("adaptive_kl", "horizon", &config.horizon)?;
+    CoreError::check_finite("divergence", &[coefficient, divergence])?;
+    let error = (divergence / config.target - 1.0).clamp(-0.2, 0.2);
+    Ok(coefficient * (1.0 + error * completions as f64 / config.horizon))
 }

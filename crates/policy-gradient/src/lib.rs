@@ -8,7 +8,7 @@
 //! |---|---|
 //! | advantages per completion | [`group_normalized()`], [`leave_one_out()`], [`normalize_then_sum()`], [`reinforce_baseline()`] |
 //! | advantages per token | [`gae()`], [`reinforce()`], [`step_normalized()`], [`turn_mixture()`], [`whiten()`] |
-//! | rewards and groups | [`token_rewards()`], [`sequence_penalty()`], [`soft_overlong()`], [`floor_penalty()`], [`search_steps()`], [`dynamic_sampling()`], [`pass_rate_bins()`] |
+//! | rewards and groups | [`token_rewards()`], [`sequence_penalty()`], [`soft_overlong()`], [`floor_penalty()`], [`search_steps()`], [`label_regression()`], [`adapted_coefficient()`], [`dynamic_sampling()`], [`pass_rate_bins()`] |
 //! | surrogates | [`grpo()`], [`dr_grpo()`], [`bnpo()`], [`dapo()`], [`gspo()`], [`gspo_token()`], [`gmpo()`], [`cispo()`], [`sapo()`], [`luspo()`], [`vespo()`], [`rloo()`], [`ppo()`] with [`value_loss()`] |
 //! | right against wrong | [`disco()`], [`drpo()`] |
 //!
@@ -121,7 +121,7 @@ pub use error::PolicyGradientError;
 pub use family::{METHODS, PolicyGradient, keys};
 pub use field::{Coupling, Field, Need};
 pub use groups::Groups;
-pub use kl::{Estimator, KlPenalty, KlWeighting};
+pub use kl::{AdaptiveKl, Estimator, KlPenalty, KlWeighting, adapted_coefficient};
 pub use method::Method;
 pub use metrics::metrics;
 pub use rollout::Rollout;

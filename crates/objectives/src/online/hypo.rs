@@ -10,7 +10,7 @@ use crate::{Batch, Dpo, InputKind, Method, ObjectiveError, dpo};
 
 options! {
     /// Options of [`hypo()`].
-    Hypo = "hypo" {
+    Hypo = "hypo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty of DPO, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight `λ ≥ 0` of the KL penalty on the policy's own samples; 0.05 by default.

@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`attenuated_dpo()`].
-    AttenuatedDpo = "attenuated_dpo" {
+    AttenuatedDpo = "attenuated_dpo", "Preference Learning Algorithms Do Not Learn Preference Rankings, arXiv 2405.19534" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// How much of the reference counts, `γ ≥ 0`; 0.5 by default.

@@ -12,7 +12,7 @@ use crate::{Column, Domain, ObjectiveError};
 
 options! {
     /// Options of [`beta_dpo()`].
-    BetaDpo = "beta_dpo" {
+    BetaDpo = "beta_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty where the batch is as far apart as usual, `β_0 > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// How strongly `β` follows the batch, `α ≥ 0` per unit of reward; 0.6 by default.

@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`bonbon()`].
-    Bonbon = "bonbon" {
+    Bonbon = "bonbon", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Samples `n ≥ 2` of the reference of which the pair is the best and the worst; 8 by default.
         samples: usize = 8, with_samples, several;
         /// Share `α` of the likelihood of the best sample, from 0 to 1; 0.005 by default.

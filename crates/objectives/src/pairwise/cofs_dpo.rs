@@ -10,7 +10,7 @@ use crate::{Column, Domain, Dpo, ObjectiveError, dpo};
 
 options! {
     /// Options of [`cofs_dpo()`].
-    CofsDpo = "cofs_dpo" {
+    CofsDpo = "cofs_dpo", "Online DPO: Online Direct Preference Optimization with Fast-Slow Chasing, arXiv 2406.05534" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
     }

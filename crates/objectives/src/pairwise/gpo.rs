@@ -41,7 +41,7 @@ impl ConvexLink {
 
 options! {
     /// Options of [`gpo()`].
-    Gpo = "gpo" {
+    Gpo = "gpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// The function of the margin; `"truncated_squared"` by default.

@@ -8,7 +8,7 @@ use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveE
 
 options! {
     /// Options of [`mah_dpo()`].
-    MahDpo = "mah_dpo" {
+    MahDpo = "mah_dpo", "Simultaneous Multi-objective Alignment Across Verifiable and Non-verifiable Rewards, arXiv 2510.01167" {
         /// Weight `α_i ≥ 0` of each objective's mean. Empty (the default): the mean over the objectives that a batch holds.
         weights: Vec<f64> = Vec::new(), with_weights, weights_hold;
         /// The loss of a pair, a method on pairs; DPO by default.

@@ -22,7 +22,7 @@ pub enum Role {
 
 options! {
     /// Options of [`ofs_dpo()`].
-    OfsDpo = "ofs_dpo" {
+    OfsDpo = "ofs_dpo", "Online DPO: Online Direct Preference Optimization with Fast-Slow Chasing, arXiv 2406.05534" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight `α ≥ 0` of the chase; 0.3 by default.

@@ -10,7 +10,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`safe_dpo()`].
-    SafeDpo = "safe_dpo" {
+    SafeDpo = "safe_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Margin `Δ ≥ 0` by which a safe completion has to win over an unsafe one, in units of reward; 1 by default.

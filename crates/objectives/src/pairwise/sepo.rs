@@ -11,7 +11,7 @@ use crate::{Batch, Column, Domain, Dpo, InputKind, Method, ObjectiveError, Per};
 
 options! {
     /// Options of [`sepo()`].
-    Sepo = "sepo" {
+    Sepo = "sepo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Scale of the margin per key token, `γ > 0`; 2 by default.
         gamma: f64 = 2.0, with_gamma, positive;
     }

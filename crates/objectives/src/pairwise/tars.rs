@@ -10,7 +10,7 @@ use crate::{Batch, Dpo, InputKind, Method, ObjectiveError, dpo};
 
 options! {
     /// Options of [`tars()`].
-    Tars = "tars" {
+    Tars = "tars", "TARS: MinMax Token-Adaptive Preference Strategy for Hallucination Reduction in MLLMs, arXiv 2507.21584" {
         /// Inverse temperature of the DPO part, the paper's `α > 0`; 1 by default.
         beta: f64 = 1.0, with_beta, positive;
         /// Inverse temperature of the spectral part, the paper's `β > 0`; 1 by default.

@@ -9,7 +9,7 @@ use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveE
 
 options! {
     /// Options of [`tis_dpo()`].
-    TisDpo = "tis_dpo" {
+    TisDpo = "tis_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// The loss of the weighted sums, a method on pairs; DPO by default.
         base: Box<Objective> = Box::new(Dpo::default().into()), with_base, |m, k, b: &Objective| pair_method(m, k, b);
     }

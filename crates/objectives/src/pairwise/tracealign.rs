@@ -23,7 +23,7 @@ pub enum TracedSides {
 
 options! {
     /// Options of [`tracealign()`].
-    Tracealign = "tracealign" {
+    Tracealign = "tracealign", "Tracing the Drift: Attributing Alignment Failures to Training-Time Belief Sources in LLMs, arXiv 2508.02063" {
         /// Weight `λ ≥ 0` of the spans; 0.01 by default.
         lambda: f64 = 0.01, with_lambda, not_negative;
         /// The completions whose spans count, `"both"` (the default) or `"chosen"`.

@@ -11,7 +11,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`process_reward()`]: none.
-    ProcessReward = "process_reward" {}
+    ProcessReward = "process_reward", "TRL's PRM trainer" {}
 }
 
 /// Whether a step is right, or how probably it is.

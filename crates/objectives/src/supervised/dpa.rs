@@ -8,7 +8,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`dpa()`]: none.
-    Dpa = "dpa" {}
+    Dpa = "dpa", "Arithmetic Control of LLMs for Diverse User Preferences: Directional Preference Alignment with Multi-Objective Rewards, arXiv 2402.18571" {}
 }
 
 /// Reward of each answer along its prompt's direction.

@@ -11,7 +11,7 @@ use crate::{Batch, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`f_sft()`].
-    FSft = "f_sft" {
+    FSft = "f_sft", "Implicit Reward as the Bridge: A Unified View of SFT and DPO Connections, arXiv 2507.00018" {
         /// Weight of the KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// The divergence from the demonstrations; Pearson's `χ²` by default.

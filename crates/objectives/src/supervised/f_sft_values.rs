@@ -11,7 +11,7 @@ use crate::{Batch, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`f_sft_values()`].
-    FSftValues = "f_sft_values" {
+    FSftValues = "f_sft_values", "Implicit Reward as the Bridge: A Unified View of SFT and DPO Connections, arXiv 2507.00018" {
         /// The divergence from the demonstrations; Pearson's `χ²` by default.
         divergence: SftDivergence = SftDivergence::ChiSquared, with_divergence, any;
         /// What happens beyond the bounds of the divergence; along the tangent by default.

@@ -233,6 +233,12 @@ fn cofs_combination_is_never_worse_than_a_single_module() {
         let fitted = at(&weights).unwrap().0;
         assert!(alone.iter().all(|loss| fitted <= loss + 1e-12), "{fitted} {alone:?}");
     }
+    // The least value inside is found.
+    let bowl = |w: &[f64]| {
+        let gaps = [w[0] - 0.5, w[1] - 0.3, w[2] - 0.2];
+        Ok::<_, ObjectiveError>((gaps.iter().map(|g| g * g).sum(), gaps.iter().map(|g| 2.0 * g).collect()))
+    };
+    close(&fit_combination(3, 400, 0.5, bowl).unwrap(), &[0.5, 0.3, 0.2], 1e-6);
     // Where one module is best in every direction, it is kept whole.
     let weights = fit_combination(2, 9, 0.1, |w| Ok::<_, ObjectiveError>((w[1], vec![0.0, 1.0]))).unwrap();
     assert_eq!(weights, [1.0, 0.0]);

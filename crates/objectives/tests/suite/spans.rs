@@ -183,6 +183,27 @@ fn tracealign_worked() {
 }
 
 #[test]
+fn tracealign_lowers_both_sides_alike() {
+    let dev = Cpu::default();
+    let logps = dev.tensor([[-0.3_f64, -1.0, -2.0]]);
+    let run = |conflicts: [&[f64]; 2]| {
+        let (w, l) = (logps.clone(), dev.tensor([[-0.3_f64, -1.0, -2.0]]));
+        let policy = PairTokens::new(side(w.leaky_trace()), side(l.leaky_trace())).unwrap();
+        let reference = PairTokens::new(side(logps.clone()), side(logps.clone())).unwrap();
+        let config = Tracealign::default().with_lambda(1.0).with_base(Box::new(Dpo::default().with_beta(1e-30).into()));
+        let loss = tracealign(policy, reference, (conflicts[0], Some(conflicts[1])), &config).unwrap().mean().unwrap();
+        let grads = loss.array();
+        let back = loss.backward();
+        (grads, back.get(&w).array()[0].to_vec(), back.get(&l).array()[0].to_vec())
+    };
+    let (none, conflict) = ([0.0; 3], [0.5, 0.0, 1.0]);
+    let (a, b) = (run([&conflict, &none]), run([&none, &conflict]));
+    close(&[a.0], &[b.0], 1e-14);
+    close(&a.1, &b.2, 1e-14);
+    assert!(a.0 > 2.0_f64.ln() && b.2[0] > 0.1);
+}
+
+#[test]
 fn conflict_weights_of_spans() {
     let weights = |spans: &[(std::ops::Range<usize>, f64)], cap| conflict_weights(4, spans, 20.0, cap);
     // Continuous at the threshold, nothing below, cut at the cap, shared out over the span.
@@ -243,6 +264,23 @@ proptest! {
         let simpo = Box::new(Objective::from(Simpo::default().with_gamma_beta_ratio(0.0)));
         same_by_token(Sepo::default().into(), LdDpo::default().with_alpha(1.0).with_base(simpo).into(), seed, 1.0)?;
     }
+}
+
+#[test]
+fn sampo_worked() {
+    // Log-ratios of 1, 2, 4 and of −3, 5, 7 nats: the sampled ones add up to 5 and to 2.
+    let dev = Cpu::default();
+    let chosen = dev.tensor([[-1.0_f64, -2.0, -3.0]]);
+    let rejected = dev.tensor([[-5.0_f64, -6.0, -7.0]]);
+    let policy = PairTokens::new(side(chosen.leaky_trace()), side(rejected.leaky_trace())).unwrap();
+    let reference =
+        PairTokens::new(side(dev.tensor([[-2.0, -4.0, -7.0]])), side(dev.tensor([[-2.0, -11.0, -14.0]]))).unwrap();
+    let sampled: [&[f64]; 2] = [&[1.0, 0.0, 1.0], &[1.0, 1.0, 0.0]];
+    let loss = sampo(policy, reference, sampled, &Sampo::default()).unwrap().mean().unwrap();
+    assert!((loss.array() - (1.0 + (-0.3_f64).exp()).ln()).abs() < 1e-14);
+    let (grads, force) = (loss.backward(), 0.1 / (1.0 + 0.3_f64.exp()));
+    close(&grads.get(&chosen).array()[0], &[-force, 0.0, -force], 1e-14);
+    close(&grads.get(&rejected).array()[0], &[force, force, 0.0], 1e-14);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn by_token(dev: &Cpu) -> [Tensor<Rank2<1, 25>, f64, Cpu>; 2] {
 }
 
 #[test]
-fn orpo_and_cpo_of_the_survey() {
+fn orpo_and_cpo_worked() {
     let dev = Cpu::default();
     let [w, l] = by_token(&dev);
     let mask: Vec<bool> = (0..25).map(|i| i < 20).collect();
@@ -40,7 +40,7 @@ fn orpo_and_cpo_of_the_survey() {
 }
 
 #[test]
-fn kto_of_the_survey() {
+fn kto_worked() {
     let dev = Cpu::default();
     let logps = dev.tensor([-40.0_f64, -55.0]);
     let policy = SequenceLogps::new(logps.leaky_trace(), &[20, 25]).unwrap();
@@ -51,7 +51,7 @@ fn kto_of_the_survey() {
 }
 
 #[test]
-fn lists_and_sorted_batches_of_the_survey() {
+fn worked_lists_and_sorted_batches() {
     let dev = Cpu::default();
     let list = |v: [f64; 4]| ListLogps::new(dev.tensor([v]), &[true; 4], &[5; 4]).unwrap();
     let policy = list([0.5, 0.2, -0.1, -0.6].map(|s| s - 9.0));

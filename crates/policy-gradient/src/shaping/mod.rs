@@ -1,9 +1,11 @@
-//! Rewards that are shaped, and groups that are chosen, before advantages are made.
+//! Rewards that are learnt and shaped, and groups that are chosen, before advantages are made.
 
 mod dynamic_sampling;
+mod labels;
 mod overlong;
 mod search;
 
 pub use dynamic_sampling::{Sampled, dynamic_sampling, pass_rate_bins};
+pub use labels::{LabelRegression, label_regression};
 pub use overlong::{SoftOverlong, soft_overlong};
 pub use search::{SearchRound, SearchStep, search_steps};

@@ -13,9 +13,27 @@ macro_rules! toys {
 }
 
 toys! {
+    asft
+    brain
+    curry_dpo
+    dno
+    dove
     dpo
+    irpo
+    ld_dpo
     ln_dpo
+    mah_dpo
+    modpo
+    ofs_dpo
+    properties_3d
+    redi
+    rpo
+    selm
+    sft_bridge
     simpo
+    srpo
+    tars
+    xpo
 }
 
 /// The toy of that name (`simpo-toy`).

@@ -112,6 +112,20 @@ impl Chain {
         Ok(Moments { length: v.iter().sum(), net: v[GOOD] - v[BAD] })
     }
 
+    /// Exact good minus bad tokens for each token before the end, in completions of at most `cap` tokens; the policy may be
+    /// one that never ends.
+    pub(crate) fn quality_within(logps: &[f64], cap: usize) -> f64 {
+        let (mut at, mut net, mut tokens) = ([0.0, 0.0, 0.0, 1.0], 0.0, 0.0);
+        for _ in 0..cap {
+            let step = |to: usize| (0..TOKENS).map(|from| at[from] * logps[from * TOKENS + to].exp()).sum::<f64>();
+            // nothing follows the end
+            at = [step(GOOD), step(BAD), step(2), 0.0];
+            net += at[GOOD] - at[BAD];
+            tokens += at.iter().sum::<f64>();
+        }
+        net / tokens
+    }
+
     /// Exact `KL(π‖π_ref)` of whole completions, in nats.
     pub(crate) fn kl(logps: &[f64], reference: &[f64]) -> Result<f64, ToyError> {
         let v = Self::visits(logps)?;
@@ -146,6 +160,10 @@ mod tests {
         }
         assert!((length - exact.length).abs() < 0.2, "{length} {exact:?}");
         assert!((net - exact.net).abs() < 0.15, "{net} {exact:?}");
+        assert!((Chain::quality_within(&logps, 2000) - exact.quality()).abs() < 1e-12);
+        // the first token is good three times in four, bad never, and the end once in four
+        let certain = table([&[0.0, -80.0, -80.0, 0.0].repeat(3), [3f64.ln(), -80.0, -80.0, 0.0].as_slice()].concat());
+        assert!((Chain::quality_within(&certain, 1) - 1.0).abs() < 1e-12);
         let exact = Chain::kl(&logps, &reference).unwrap();
         assert!((kl - exact).abs() < 0.05, "{kl} {exact}");
         assert!(Chain::kl(&logps, &logps).unwrap().abs() < 1e-15);

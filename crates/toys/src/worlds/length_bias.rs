@@ -46,6 +46,11 @@ impl LengthBias {
         &self.pairs
     }
 
+    /// The policy, and the log-probabilities that it starts from.
+    pub(crate) fn policy(&self) -> (&Policy, &[f64]) {
+        (&self.policy, &self.reference)
+    }
+
     /// What the policy at the start does.
     pub(crate) fn before(&self) -> Result<Moments, ToyError> {
         Chain::moments(&self.reference)

@@ -125,7 +125,7 @@ impl PairBatch {
 }
 
 /// An error of the tensor backend.
-fn device(error: impl std::fmt::Debug) -> CoreError {
+pub(crate) fn device(error: impl std::fmt::Debug) -> CoreError {
     CoreError::device(format!("{error:?}"))
 }
 

@@ -45,4 +45,16 @@ impl Stream {
         });
         reached.unwrap_or(probabilities.len() - 1)
     }
+
+    /// A whole number from 0 to `n − 1`, each equally likely.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        ((self.uniform() * n as f64) as usize).min(n - 1)
+    }
+
+    /// The numbers from 0 to `n − 1` in random order.
+    pub(crate) fn order(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        (1..n).rev().for_each(|i| order.swap(i, self.below(i + 1)));
+        order
+    }
 }

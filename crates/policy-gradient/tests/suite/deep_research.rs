@@ -1,12 +1,9 @@
 //! The worked figures and invariants of agents: tools, turns, searches.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::plain::Plain;
-use common::rng::Rng;
-use common::solve::solve;
+use crate::common::close;
+use crate::common::plain::Plain;
+use crate::common::rng::Rng;
+use crate::common::solve::solve;
 use proptest::prelude::*;
 use tropism_policy_gradient::*;
 
@@ -108,6 +105,22 @@ proptest! {
         let found = step_normalized(&rewards, &[true; 12], 3, &Groups::new(&[0; 4]).unwrap(), &Steps::default()).unwrap();
         let want: Vec<f64> = grpo(&outcome).iter().flat_map(|&a| [a; 3]).collect();
         close(&found, &want, 1e-12);
+    }
+
+    #[test]
+    fn invariant_4_step_rewards_stand_at_counted_tokens_alone(seed: u64) {
+        let mut rng = Rng(seed);
+        let none = f64::NAN;
+        let (a, b) = (rng.real(-1.0, 1.0), rng.real(-1.0, 1.0));
+        // The second column is a tool's; the step that ends after it also credits the token before.
+        let mask = [true, false, true, true, false, true];
+        let rewards = [none, none, a, b, none, none];
+        let groups = Groups::new(&[0, 0]).unwrap();
+        let found = step_normalized(&rewards, &mask, 3, &groups, &Steps::default()).unwrap();
+        let z = grpo(&[a, b]);
+        close(&found, &[z[0], 0.0, z[0], z[1], 0.0, 0.0], 1e-12);
+        let misplaced = step_normalized(&[none, a, none, b, none, none], &mask, 3, &groups, &Steps::default());
+        prop_assert!(matches!(misplaced, Err(PolicyGradientError::Entry { entry: 1, .. })), "{:?}", misplaced);
     }
 
     #[test]

@@ -1,10 +1,7 @@
 //! Every method passes the proof, by default and with the options that change its formula.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::plain::Plain;
-use common::prove::{Proof, prove};
+use crate::common::plain::Plain;
+use crate::common::prove::{Proof, prove};
 use tropism_policy_gradient::*;
 
 #[test]

@@ -1,10 +1,7 @@
 //! The worked figures and invariants of PPO.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::rng::Rng;
+use crate::common::close;
+use crate::common::rng::Rng;
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use tropism_core::{ScoreTable, TokenLogps};

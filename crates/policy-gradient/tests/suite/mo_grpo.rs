@@ -1,11 +1,10 @@
 //! The worked figures and invariants of advantages from several rewards.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::rng::Rng;
+use crate::common::close;
+use crate::common::rng::Rng;
+use dfdx::prelude::{AsArray, Backward, Cpu, TensorFrom, Trace};
 use proptest::prelude::*;
+use tropism_core::ScoreTable;
 use tropism_policy_gradient::*;
 
 /// Politeness, meaningfulness, actionability, safety of four completions.
@@ -52,6 +51,37 @@ fn a_floor_prices_the_constrained_axis() {
     let safety: Vec<f64> = SCORES.iter().map(|s| s[3]).collect();
     let priced = floor_penalty(&others, &safety, 0.5, 1.0).unwrap();
     close(&priced, &[2.0 / 3.0 - 0.3, 0.7, 2.2 / 3.0 - 0.4, 1.3 / 3.0], 1e-12);
+}
+
+/// Loss and gradients in the logits of `K` axes.
+fn regression<const K: usize>(logits: [f64; K], labels: &[f64], mask: &[bool], costs: &[f64]) -> (f64, [f64; K]) {
+    let leaf = Cpu::default().tensor([logits]);
+    let table = ScoreTable::new(leaf.leaky_trace(), mask).unwrap();
+    let config = LabelRegression::default().with_costs(costs.to_vec());
+    let loss = label_regression(table, labels, &config).unwrap().mean().unwrap();
+    (loss.array(), loss.backward().get(&leaf).array()[0])
+}
+
+#[test]
+fn worked_regression() {
+    let (f, labels) = ([0.9_f64, 0.6, 0.5, 0.2], [0.8, 0.5, 0.5, 0.1]);
+    let (loss, grads) = regression(f.map(|f| (f / (1.0 - f)).ln()), &labels, &[true; 4], &[]);
+    close(&[loss], &[0.0075], 1e-12);
+    let in_scores = [0.05, 0.05, 0.0, 0.05];
+    let want: Vec<f64> = f.iter().zip(in_scores).map(|(f, d)| d * f * (1.0 - f)).collect();
+    close(&grads, &want, 1e-12);
+}
+
+#[test]
+fn bad_labels_and_costs_are_errors() {
+    let table = || ScoreTable::new(Cpu::default().tensor([[0.0_f64, 1.0]]), &[true, false]).unwrap();
+    let of = |labels: &[f64], costs: &[f64]| {
+        label_regression(table(), labels, &LabelRegression::default().with_costs(costs.to_vec())).map(|t| t.values())
+    };
+    assert!(of(&[0.5, f64::NAN], &[]).is_ok());
+    assert!(matches!(of(&[1.5, 0.0], &[]), Err(PolicyGradientError::Entry { entry: 0, .. })));
+    assert!(matches!(of(&[0.5, 0.5], &[0.0, 0.0]), Err(PolicyGradientError::Option(_))));
+    assert!(matches!(of(&[0.5, 0.5], &[1.0]), Err(PolicyGradientError::Core(_))));
 }
 
 /// Scores of `2 · 4` completions on three axes.
@@ -128,6 +158,22 @@ proptest! {
         for found in [first(&rewards, &two()), second(&rewards, &two())] {
             prop_assert!(found[0] >= found[1] - 1e-12);
         }
+    }
+
+    #[test]
+    fn invariant_8_the_regression_skips_missing_labels_and_knows_no_order_of_axes(
+        z in prop::collection::vec(-40.0..40.0_f64, 3), y in prop::collection::vec(0.0..1.0_f64, 3), junk: f64,
+    ) {
+        let costs = [0.5, 2.0, 1.0];
+        let (loss, grads) = regression([z[0], z[1], z[2]], &y, &[true, true, false], &costs);
+        let (other, same) = regression([z[0], z[1], junk], &[y[0], y[1], junk], &[true, true, false], &costs);
+        prop_assert_eq!((loss, grads, grads[2]), (other, same, 0.0));
+        let all = regression([z[0], z[1], z[2]], &y, &[true; 3], &costs);
+        let turned = regression([z[2], z[0], z[1]], &[y[2], y[0], y[1]], &[true; 3], &[1.0, 0.5, 2.0]);
+        close(&[turned.0], &[all.0], 1e-12);
+        close(&turned.1, &[all.1[2], all.1[0], all.1[1]], 1e-12);
+        let at = |by: f64| regression([z[0], z[1] + by, z[2]], &y, &[true; 3], &costs).0;
+        prop_assert!(((at(1e-5) - at(-1e-5)) / 2e-5 - all.1[1]).abs() < 1e-8);
     }
 
     #[test]

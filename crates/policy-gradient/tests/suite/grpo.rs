@@ -1,12 +1,9 @@
 //! The worked figures and invariants of GRPO and its variants.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::close;
-use common::plain::Plain;
-use common::rng::Rng;
-use common::solve::{Solved, solve};
+use crate::common::close;
+use crate::common::plain::Plain;
+use crate::common::rng::Rng;
+use crate::common::solve::{Solved, solve};
 use proptest::prelude::*;
 use tropism_policy_gradient::*;
 

@@ -1,5 +1,4 @@
 //! The methods by name, options and their limits, rollouts that do not fit, groups that say nothing.
-#![allow(clippy::unwrap_used)]
 
 use dfdx::prelude::*;
 use tropism_core::{CoreError, OptionError, ScoreTable, TokenLogps};
