@@ -127,8 +127,6 @@ methods! {
     Tdpo1(Tdpo1) = "tdpo1";
     /// The same with a stopped gradient; see [`tdpo2()`].
     Tdpo2(Tdpo2) = "tdpo2";
-    /// DPO under perturbed prompts; see [`tars()`].
-    Tars(Tars) = "tars";
     /// Distillation from an extrapolated teacher; see [`aligndistil()`].
     AlignDistil(AlignDistil) = "aligndistil";
     /// A process reward model of agents; see [`oprl()`].

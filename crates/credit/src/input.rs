@@ -15,8 +15,6 @@ pub enum CreditKind {
     PairTokens,
     /// Pairs with each completion's KL divergence between reference and policy, summed over its tokens.
     PairDivergences,
-    /// Pairs with the spectral energy of each completion's hidden states.
-    PairEnergies,
     /// A divergence from a teacher for each completion, summed over its tokens.
     Divergences,
     /// Steps of an agent, of the reward model and of the policy that took them.
@@ -35,7 +33,6 @@ impl fmt::Display for CreditKind {
         f.write_str(match self {
             Self::PairTokens => "pairs by token",
             Self::PairDivergences => "pairs with divergences",
-            Self::PairEnergies => "pairs with spectral energies",
             Self::Divergences => "divergences from a teacher",
             Self::Steps => "steps of an agent",
         })
@@ -51,8 +48,6 @@ pub enum CreditInput<P: Dim, C: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
     PairTokens(PairTokens<P, C, E, D, T>, PairTokens<P, C, E, D>),
     /// See [`CreditKind::PairDivergences`].
     PairDivergences(PairLogps<P, E, D, T>, PairLogps<P, E, D>, PairScores<P, E, D, T>),
-    /// See [`CreditKind::PairEnergies`].
-    PairEnergies(PairLogps<P, E, D, T>, PairLogps<P, E, D>, PairScores<P, E, D, T>),
     /// See [`CreditKind::Divergences`].
     Divergences(TokenSums<P, E, D, T>),
     /// See [`CreditKind::Steps`].
@@ -65,7 +60,6 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> CreditInput<P, C, E,
         match self {
             Self::PairTokens(..) => CreditKind::PairTokens,
             Self::PairDivergences(..) => CreditKind::PairDivergences,
-            Self::PairEnergies(..) => CreditKind::PairEnergies,
             Self::Divergences(..) => CreditKind::Divergences,
             Self::Steps(..) => CreditKind::Steps,
         }
@@ -80,7 +74,7 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> CreditInput<P, C, E,
                 Per::RejectedToken => cells(policy.rejected.size()),
                 Per::Cell | Per::ChosenToken => cells(policy.chosen.size()),
             },
-            Self::PairDivergences(policy, ..) | Self::PairEnergies(policy, ..) => policy.rows(),
+            Self::PairDivergences(policy, ..) => policy.rows(),
             Self::Divergences(sums) => sums.rows(),
             Self::Steps(steps, _) => steps.rows(),
         }
@@ -149,9 +143,6 @@ parts! {
     /// Policy, reference and divergences.
     into_pair_divergences: PairDivergences(
         policy: PairLogps<P, E, D, T>, reference: PairLogps<P, E, D>, divergences: PairScores<P, E, D, T>);
-    /// Policy, reference and energies.
-    into_pair_energies: PairEnergies(
-        policy: PairLogps<P, E, D, T>, reference: PairLogps<P, E, D>, energies: PairScores<P, E, D, T>);
     /// Sums.
     into_divergences: Divergences(sums: TokenSums<P, E, D, T>);
     /// Reward model and policy.

@@ -13,17 +13,18 @@
 //! | [`tgdpo()`], [`tgdpo_with_rewards`], [`guidance_weights`] | pairs by token, a guide | TGDPO |
 //! | [`sail()`], [`sail_attention()`] | pairs by token, a scorer or attention | SAIL |
 //! | [`tdpo1()`], [`tdpo2()`], [`PositionKl`] | pairs with divergences | TDPO |
-//! | [`tars()`], [`perturbed_tokens`], [`spectral_energies`] | pairs with spectral energies | TARS |
 //! | [`aligndistil()`], [`AlignDistil::distillation`] | divergences from a teacher | AlignDistil |
 //! | [`oprl()`], [`step_rewards`], [`step_advantages`] | steps of agents | a process reward model's loss; advantages of steps |
 //! | [`rto_rewards`] | samples under three models | token rewards for PPO |
+//!
+//! TARS weights no tokens: its loss and its choice of tokens are in `tropism-objectives`.
 //!
 //! [`Credit`] picks a loss by name from a configuration file. Losses return [`LossTerms`](tropism_core::LossTerms): losses per
 //! row and each row's weight in the denominator, never a mean.
 //!
 //! ## Gradients
 //!
-//! Losses are differentiable in the policy's log-probabilities and, where they read them, divergences and energies. References,
+//! Losses are differentiable in the policy's log-probabilities and, where they read them, divergences. References,
 //! guides, attention and all weights made of them are constants.
 //!
 //! ```
@@ -73,7 +74,6 @@ mod pairs;
 mod rto;
 mod search;
 mod sums;
-mod tars;
 
 pub use distil::*;
 pub use error::CreditError;
@@ -86,4 +86,3 @@ pub use pairs::*;
 pub use rto::*;
 pub use search::*;
 pub use sums::{Normalization, TokenSums};
-pub use tars::*;

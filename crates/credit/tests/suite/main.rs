@@ -10,7 +10,6 @@ mod r_to_q;
 mod rto;
 mod sail;
 mod search;
-mod tars;
 mod tdpo;
 mod tgdpo;
 mod vocabulary;

@@ -22,7 +22,6 @@ fn options_that_change_the_formula() {
     prove(Sail::default().with_alpha(5.0).with_floor(Some(0.0)).with_sft_weight(0.3), &[]);
     prove(SailAttention::default().with_sft_weight(0.3), &[]);
     prove(Tdpo2::default().with_alpha(2.0), &[2]);
-    prove(Tars::default().with_alpha(0.1).with_beta(0.5).with_spectral_weight(2.0), &[]);
     prove(AlignDistil::default().with_normalization(Normalization::Sum), &[]);
     prove(Oprl::default().with_beta(0.3).with_normalization(Normalization::Mean), &[]);
     prove(Oprl::default().with_pairing(Pairing::Ranked), &[]);

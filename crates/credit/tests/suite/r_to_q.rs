@@ -201,6 +201,10 @@ fn proxy_tuning_has_its_two_limits() {
     let logp = |z: &[f64]| soft_values(z, 1.0).unwrap().advantages;
     close(&proxy_logps(&base, &proxy, &reference, 0.0).unwrap(), &logp(&base), 1e-14);
     close(&proxy_logps(&reference, &proxy, &reference, 1.0).unwrap(), &logp(&proxy), 1e-14);
+    // In between all three models count: here the ratio of the first two tokens.
+    let found = proxy_logps(&base, &proxy, &reference, 0.7).unwrap();
+    close(&[found[0] - found[1]], &[(0.2 - 1.0) + 0.7 * ((2.0 - 0.1) - (0.5 - 0.5))], 1e-14);
+    close(&[found[1] - found[2]], &[(1.0 + 0.5) + 0.7 * ((0.1 - 0.3) - (0.5 - 1.5))], 1e-14);
 }
 
 #[test]

@@ -97,10 +97,6 @@ where
             let (policy, reference, figures) = pairs();
             CreditInput::PairDivergences(policy, reference, figures)
         }
-        CreditKind::PairEnergies => {
-            let (policy, reference, figures) = pairs();
-            CreditInput::PairEnergies(policy, reference, figures)
-        }
         CreditKind::Divergences => CreditInput::Divergences(TokenSums::new(traced(0), &plain.lengths[0]).unwrap()),
         CreditKind::Steps => {
             let steps = SequenceLogps::new(traced(0), &plain.lengths[0]).unwrap();
