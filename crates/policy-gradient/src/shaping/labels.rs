@@ -16,7 +16,7 @@ options! {
 }
 
 /// Costs are at least 0, and one is above.
-fn costs_hold(method: &'static str, key: &'static str, costs: &Vec<f64>) -> Result<(), OptionError> {
+fn costs_hold(method: &'static str, key: &'static str, costs: &[f64]) -> Result<(), OptionError> {
     costs.iter().try_for_each(|c| tropism_core::options::not_negative(method, key, c))?;
     if costs.is_empty() || costs.iter().any(|&c| c > 0.0) {
         return Ok(());

@@ -22,7 +22,7 @@ declare::clipped! {
 /// ```
 ///
 /// summed over tokens and divided by `rows · L` with a constant `L`, so that a token counts the same in any completion.
-/// Advantages are [not divided by the standard deviation](crate::Deviation::None).
+/// Advantages are [not divided by the standard deviation](crate::ScaleRewards::None).
 ///
 /// Reports the figures of all surrogates; see [`metrics`](crate::metrics).
 ///
