@@ -67,6 +67,9 @@ pub enum XtaskError {
     /// From the metrics.
     #[error(transparent)]
     Evaluation(#[from] tropism_evaluation::EvaluationError),
+    /// From a toy.
+    #[error(transparent)]
+    Toy(#[from] tropism_toys::ToyError),
     /// From the report.
     #[error(transparent)]
     Report(#[from] tropism_report::ReportError),

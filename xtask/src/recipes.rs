@@ -1,5 +1,6 @@
 //! The experiments that come with the repository.
 use crate::error::XtaskError;
+use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
 pub const RECIPES: [(&str, &str); 3] = [
@@ -11,7 +12,7 @@ pub const RECIPES: [(&str, &str); 3] = [
 /// The text of a recipe, or of a TOML file.
 ///
 /// # Errors
-/// Neither exists; the nearest recipe is named.
+/// Neither exists; the nearest recipe or toy is named.
 pub fn find(name: &str) -> Result<String, XtaskError> {
     if let Some((_, text)) = RECIPES.iter().find(|(n, _)| *n == name) {
         return Ok((*text).to_owned());
@@ -20,15 +21,16 @@ pub fn find(name: &str) -> Result<String, XtaskError> {
     if path.is_file() {
         return std::fs::read_to_string(path).map_err(XtaskError::io(path));
     }
-    let names = RECIPES.iter().map(|(n, _)| *n);
+    let toys: Vec<String> = TOYS.iter().map(Toy::name).collect();
+    let names = RECIPES.iter().map(|(n, _)| *n).chain(toys.iter().map(String::as_str));
     let help = match crate::config::nearest(name, names) {
-        Some(near) => format!("did you mean `{near}`? `cargo xtask experiment --list` shows all recipes"),
-        None => "`cargo xtask experiment --list` shows all recipes; a file of your own ends in .toml".to_owned(),
+        Some(near) => format!("did you mean `{near}`? `cargo xtask experiment --list` shows all recipes and toys"),
+        None => "`cargo xtask experiment --list` shows all recipes and toys; a file of your own ends in .toml".to_owned(),
     };
     Err(XtaskError::NoRecipe { name: name.to_owned(), help })
 }
 
-/// One line per recipe: its name and its description.
+/// One line per recipe and per toy: its name and its description or claim.
 ///
 /// # Errors
 /// A recipe that does not parse.
@@ -39,7 +41,9 @@ pub fn list() -> Result<String, XtaskError> {
         let table: toml::Table =
             text.parse().map_err(|e: toml::de::Error| XtaskError::config(name, e.to_string(), "fix the recipe"))?;
         let description = table.get("description").and_then(toml::Value::as_str).unwrap_or_default();
-        out += &format!("{name:12} {description}\n");
+        out += &format!("{name:19} {description}\n");
     }
+    out += "\ntoys: what a paper claims, checked on a small world\n";
+    out.extend(TOYS.iter().map(|t| format!("{:19} {}\n", t.name(), t.claim)));
     Ok(out)
 }

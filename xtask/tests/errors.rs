@@ -177,3 +177,24 @@ fn memory_that_does_not_suffice() {
     says(&dpo(&pairs(60), &["memory_limit=much".into()]), &["memory_limit", "`much`", "8GiB"]);
     says(&dpo(&pairs(60), &["memory_limit=200MiB".into()]), &["memory_limit", "200MiB is not enough", "MiB"]);
 }
+
+#[test]
+fn options_that_toys_or_recipes_do_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |args: &[&str]| {
+        let out = dir.path().join("out");
+        let mut all = vec!["experiment", "--out", out.to_str().unwrap()];
+        all.extend(args);
+        let result = run(&all);
+        assert_eq!(result.status.code(), Some(1), "{args:?}");
+        assert!(!out.exists(), "{args:?}");
+        text(&result.stderr)
+    };
+    says(&of(&["simpo-toy", "--set", "seed=1"]), &["`simpo-toy` does not read --set", "--seeds"]);
+    says(&of(&["simpo-toy", "--memory-limit", "8GiB"]), &["does not read --memory-limit"]);
+    says(&of(&["simpo-toy", "--seeds", "0"]), &["give at least 1"]);
+    says(&of(&["simpo-toy", "--seed", "18446744073709551615"]), &["beyond 64 bits"]);
+    says(&of(&["simpo-toy", "--seed", "9223372036854775808"]), &["does not fit config.toml"]);
+    says(&of(&["simop-toy"]), &["did you mean `simpo-toy`"]);
+    says(&of(&["quickstart", "--seeds", "3"]), &["--seeds is read by toys only"]);
+}

@@ -292,3 +292,31 @@ fn golden_figures_pass_and_a_changed_one_fails() {
     );
     assert!(said.lines().last().unwrap().contains(", 3 failed, 0 not implemented"), "{said}");
 }
+
+#[test]
+fn a_toy_reports_figures_and_relations() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let args = ["experiment", "simpo-toy", "--seed", "3", "--seeds", "5", "--out", out.to_str().unwrap()];
+    let result = run(&args);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    let printed = text(&result.stdout);
+    assert!(printed.contains("length(dpo) > length(simpo)") && printed.contains("relations: "), "{printed}");
+
+    let config: toml::Table = fs::read_to_string(out.join("config.toml")).unwrap().parse().unwrap();
+    assert_eq!((config["seed"].as_integer(), config["seeds"].as_integer()), (Some(3), Some(5)));
+    let lines: Vec<Value> =
+        fs::read_to_string(out.join("figures.jsonl")).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.iter().map(|l| l["seed"].as_u64().unwrap()).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+    let summary = json(out.join("summary.json"));
+    let length = summary["figures"].as_array().unwrap().iter().find(|f| f["name"] == "length(dpo)").unwrap().clone();
+    let mean = lines.iter().map(|l| l["length(dpo)"].as_f64().unwrap()).sum::<f64>() / 5.0;
+    assert!((length["value"].as_f64().unwrap() - mean).abs() < 1e-12 && length["n"] == 5, "{length}");
+    assert!(length["low"].as_f64().unwrap() < mean && mean < length["high"].as_f64().unwrap());
+    assert_eq!(summary["relations"][0]["verdict"], "came_out");
+
+    let again = run(&args);
+    assert!(!again.status.success() && text(&again.stderr).contains("exists already"));
+    let listed = text(&run(&["experiment", "--list"]).stdout);
+    assert!(listed.contains("quickstart ") && listed.contains("simpo-toy "), "{listed}");
+}

@@ -8,7 +8,8 @@
 //!   of a prompt, with lengths; [`RevisionLogps`]: pairs as answers and as revisions; [`PairTokens`]: pairs by token;
 //! * [`PairScores`] and [`ScoreTable`]: predictions of reward models; [`ScoredPairs`] and [`ValuedTokens`]: figures that are
 //!   trained beside log-probabilities;
-//! * [`Columns`]: constants of a batch, such as score gaps;
+//! * [`Columns`]: constants of a batch, such as score gaps; [`Column`]: what a method says about one;
+//! * [`VocabularyFigure`]: a figure per token of whole distributions, read chunk by chunk;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
 //! * [`numerics`]: the few functions that need care in floating point;
 //! * [`options!`](crate::options!) and [`options`](mod@options): configuration structs of methods, and rules for their values.
@@ -32,7 +33,9 @@
 //! assert!((pairs.chosen.array()[1] + 0.6).abs() < 1e-12);
 //! # Ok::<(), tropism_core::CoreError>(())
 //! ```
+#![deny(missing_docs)]
 
+mod column;
 mod columns;
 mod diagnostics;
 mod error;
@@ -50,7 +53,9 @@ mod terms;
 mod tokens;
 mod triples;
 mod valued_tokens;
+mod vocabulary;
 
+pub use column::{Column, ColumnError, Domain, Per};
 pub use columns::Columns;
 pub use diagnostics::Diagnostics;
 pub use error::{CoreError, OptionError};
@@ -65,3 +70,4 @@ pub use terms::LossTerms;
 pub use tokens::TokenLogps;
 pub use triples::TripleLogps;
 pub use valued_tokens::ValuedTokens;
+pub use vocabulary::VocabularyFigure;

@@ -188,3 +188,44 @@ fn hashes_are_sha256_of_the_bytes() {
     assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert!(file_hash(&folder.0.path().join("none")).is_err());
 }
+
+#[test]
+fn columns_of_numbers_come_along() {
+    let rows = "{\"prompt\":\"p\",\"chosen\":\"a\",\"rejected\":\"b\",\"score_gap\":2,\"tie\":false,\"note\":\"x\"}
+{\"prompt\":\"p\",\"chosen\":\"same\",\"rejected\":\"same\",\"score_gap\":0,\"tie\":true}
+{\"prompt\":\"q\",\"chosen\":\"c\",\"rejected\":\"d\",\"score_gap\":-0.25,\"tie\":true}\n";
+    let options = ReadOptions { numbers: vec!["score_gap".into(), "tie".into()], ..ReadOptions::default() };
+    let folder = Folder::new();
+    let jsonl = read_pairs(&folder.write("x.jsonl", rows), &options).unwrap().0;
+    // the row that is left out takes its number along
+    let gaps: Vec<f64> = jsonl.iter().map(|p| p.numbers["score_gap"]).collect();
+    assert_eq!((gaps, jsonl[1].numbers["tie"]), (vec![2.0, -0.25], 1.0));
+    let mut frame = JsonReader::new(std::io::Cursor::new(rows.as_bytes()))
+        .with_json_format(JsonFormat::JsonLines)
+        .infer_schema_len(None)
+        .finish()
+        .unwrap();
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+    let parquet = folder.write("x.parquet", &bytes);
+    let numbers = |names: [&str; 2]| {
+        let options = ReadOptions { numbers: names.map(str::to_owned).to_vec(), ..ReadOptions::default() };
+        read_pairs(&parquet, &options).map(|(pairs, _)| pairs.into_iter().map(|p| p.numbers).collect::<Vec<_>>())
+    };
+    let found = numbers(["score_gap", "tie"]).unwrap();
+    assert_eq!(found[1].values().copied().collect::<Vec<_>>(), [-0.25, 1.0]);
+    assert!(numbers(["score_gap", "note"]).unwrap_err().to_string().contains("`note`"), "text is no number");
+    assert!(numbers(["score_gap", "gap"]).unwrap_err().to_string().contains("no column `gap`"));
+}
+
+#[test]
+fn cells_that_are_no_numbers_are_named() {
+    let options = ReadOptions { numbers: vec!["n".into()], ..ReadOptions::default() };
+    let folder = Folder::new();
+    for bad in [r#""n":null"#, r#""n":"x""#, r#""m":1"#, r#""n":true"#] {
+        let rows =
+            format!("{{\"chosen\":\"a\",\"rejected\":\"b\",\"n\":1}}\n{{\"chosen\":\"a\",\"rejected\":\"b\",{bad}}}\n");
+        let error = read_pairs(&folder.write("x.jsonl", rows), &options).unwrap_err().to_string();
+        assert!(error.contains("x.jsonl") && error.contains("`n`") && error.contains("line 2"), "{bad}: {error}");
+    }
+}

@@ -64,14 +64,8 @@ impl<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>> Batch<P, C, E, D, T>
             (false, true) => return Err(ObjectiveError::UnusedReference { method: name }),
             _ => {}
         }
-        let reads = method.columns();
-        for column in &reads {
-            column.read(name, &self.columns, self.input.entries(column.per))?;
-        }
-        match self.columns.names().find(|n| reads.iter().all(|c| c.name != *n)) {
-            Some(column) => Err(ObjectiveError::UnusedColumn { method: name, column }),
-            None => Ok(()),
-        }
+        let (reads, entries) = (method.columns(), |per| self.input.entries(per));
+        Ok(tropism_core::Column::check_all(name, &reads, &self.columns, entries)?)
     }
 }
 

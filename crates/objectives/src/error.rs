@@ -1,7 +1,7 @@
 //! Errors of the objectives.
 
 use thiserror::Error;
-use tropism_core::{CoreError, OptionError};
+use tropism_core::{ColumnError, CoreError, OptionError};
 
 use crate::InputKind;
 
@@ -104,9 +104,35 @@ pub enum ObjectiveError {
         /// Tokens of the reference.
         reference: f64,
     },
+    /// Policy and reference did not score the same tokens.
+    #[error(
+        "{method}: cell {column} of row {row} is a completion token for one of policy and reference alone; score both with \
+         the same mask"
+    )]
+    OtherTokens {
+        /// The method.
+        method: &'static str,
+        /// Row, counted from 0.
+        row: usize,
+        /// Column, counted from 0.
+        column: usize,
+    },
     /// A container or the tensor backend refused its input.
     #[error(transparent)]
     Core(#[from] CoreError),
+}
+
+impl From<ColumnError> for ObjectiveError {
+    fn from(error: ColumnError) -> Self {
+        match error {
+            ColumnError::Missing { method, column } => Self::MissingColumn { method, column },
+            ColumnError::Unused { method, column } => Self::UnusedColumn { method, column },
+            ColumnError::Value { method, column, entry, value, requirement } => {
+                Self::Column { method, column, entry, value, requirement }
+            }
+            ColumnError::Core(error) => Self::Core(error),
+        }
+    }
 }
 
 impl From<OptionError> for ObjectiveError {

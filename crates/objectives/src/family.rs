@@ -6,11 +6,30 @@ use tropism_core::{Columns, LossTerms, PairLogps, SequenceLogps};
 
 use crate::*;
 
+/// Where a method is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Origin {
+    /// The method's name.
+    pub method: &'static str,
+    /// The name of its options in Rust.
+    pub options: &'static str,
+    /// Its file in the repository.
+    pub file: &'static str,
+    /// The paper or trainer, by title and number.
+    pub source: &'static str,
+}
+
 /// The table of methods: `Variant(Config) = "name"`.
 macro_rules! methods {
     ($( $(#[$meta:meta])* $variant:ident($config:ident) = $name:literal; )*) => {
         /// Names of all methods, in the order of [`Objective`]'s variants.
         pub const METHODS: &[&str] = &[$( $name ),*];
+
+        /// Where each method is from, in the order of [`METHODS`].
+        pub const ORIGINS: &[Origin] = &[
+            $( Origin { method: $name, options: stringify!($config), file: $config::FILE, source: $config::SOURCE }, )*
+        ];
 
         $( const _: () = assert!(same($name, $config::NAME), "the table's name is not the method's"); )*
 
@@ -120,6 +139,14 @@ macro_rules! methods {
 methods! {
     /// Supervised fine-tuning; see [`sft()`].
     Sft(Sft) = "sft";
+    /// The best answer for a direction of rewards; see [`dpa()`].
+    Dpa(Dpa) = "dpa";
+    /// SFT under other divergences, by sequence; see [`f_sft()`].
+    FSft(FSft) = "f_sft";
+    /// SFT under other divergences, by token; see [`f_sft_tokens()`].
+    FSftTokens(FSftTokens) = "f_sft_tokens";
+    /// SFT under other divergences, by action values; see [`f_sft_values()`].
+    FSftValues(FSftValues) = "f_sft_values";
     /// Direct preference optimisation; see [`dpo()`].
     Dpo(Dpo) = "dpo";
     /// DPO with smoothed labels; see [`cdpo()`].
@@ -134,6 +161,22 @@ methods! {
     Modpo(Modpo) = "modpo";
     /// Pairs of several objectives, each with its own mean; see [`mah_dpo()`].
     MahDpo(MahDpo) = "mah_dpo";
+    /// One policy out of several domains; see [`cofs_dpo()`].
+    CofsDpo(CofsDpo) = "cofs_dpo";
+    /// One of two modules that chase each other; see [`ofs_dpo()`].
+    OfsDpo(OfsDpo) = "ofs_dpo";
+    /// DPO with a share of the reference; see [`attenuated_dpo()`].
+    AttenuatedDpo(AttenuatedDpo) = "attenuated_dpo";
+    /// DPO with a `β` for each batch; see [`beta_dpo()`].
+    BetaDpo(BetaDpo) = "beta_dpo";
+    /// Best against worst of several samples; see [`bonbon()`].
+    Bonbon(Bonbon) = "bonbon";
+    /// Distillation of reward margins; see [`e_dpo()`].
+    EDpo(EDpo) = "e_dpo";
+    /// Generalised preference optimisation; see [`gpo()`].
+    Gpo(Gpo) = "gpo";
+    /// Safe completions win; see [`safe_dpo()`].
+    SafeDpo(SafeDpo) = "safe_dpo";
     /// Efficient exact optimisation; see [`exo()`].
     Exo(Exo) = "exo";
     /// Noise-contrastive alignment; see [`nca_pair()`].
@@ -196,6 +239,14 @@ methods! {
     D2po(D2po) = "d2po";
     /// Equally many sampled tokens on both sides; see [`sampo()`].
     Sampo(Sampo) = "sampo";
+    /// Key tokens alone; see [`sepo()`].
+    Sepo(Sepo) = "sepo";
+    /// Tokens by importance; see [`tis_dpo()`].
+    TisDpo(TisDpo) = "tis_dpo";
+    /// Deconfliction of traced spans; see [`tracealign()`].
+    Tracealign(Tracealign) = "tracealign";
+    /// DPO under perturbed prompts with spectra; see [`tars()`].
+    Tars(Tars) = "tars";
     /// Length-normalised DPO; see [`ln_dpo()`].
     LnDpo(LnDpo) = "ln_dpo";
     /// SimPO; see [`simpo()`].
@@ -234,6 +285,8 @@ methods! {
     Brain(Brain) = "brain";
     /// Reward models of several aspects; see [`aspect_regression()`].
     AspectRegression(AspectRegression) = "aspect_regression";
+    /// Reward models of steps; see [`process_reward()`].
+    ProcessReward(ProcessReward) = "process_reward";
     /// Reward models on pairs; see [`bradley_terry()`].
     BradleyTerry(BradleyTerry) = "bradley_terry";
     /// Exploratory preference optimisation; see [`xpo()`].
@@ -246,6 +299,8 @@ methods! {
     Selm(Selm) = "selm";
     /// Self-improving robust preference optimisation; see [`srpo()`].
     Srpo(Srpo) = "srpo";
+    /// DPO with a KL penalty on own samples; see [`hypo()`].
+    Hypo(Hypo) = "hypo";
     /// A*-PO; see [`a2po()`].
     A2po(A2po) = "a2po";
     /// Weighted sum of methods; see [`Sum`].

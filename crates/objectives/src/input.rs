@@ -4,11 +4,9 @@ use std::fmt;
 
 use dfdx::prelude::*;
 use tropism_core::{
-    Columns, ListLogps, PairLogps, PairScores, PairTokens, RevisionLogps, ScoreTable, ScoredPairs, SequenceLogps,
-    TokenLogps, TripleLogps, ValuedTokens,
+    ListLogps, PairLogps, PairScores, PairTokens, Per, RevisionLogps, ScoreTable, ScoredPairs, SequenceLogps, TokenLogps,
+    TripleLogps, ValuedTokens,
 };
-
-use crate::ObjectiveError;
 
 /// The kinds of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,110 +54,9 @@ impl fmt::Display for InputKind {
     }
 }
 
-/// How many entries a [`Column`] has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Per {
-    /// One per row.
-    Row,
-    /// One per cell of the list, table or token rectangle, row by row.
-    Cell,
-    /// One per token cell of the chosen side.
-    ChosenToken,
-    /// One per token cell of the rejected side.
-    RejectedToken,
-}
-
-/// Which values a [`Column`] may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Domain {
-    /// Any finite number.
-    Any,
-    /// At least 0.
-    NotNegative,
-    /// From 0 to 1.
-    Share,
-    /// 0 or 1.
-    Flag,
-    /// A whole number from 0.
-    Index,
-}
-
-impl Domain {
-    fn holds(self, value: f64) -> bool {
-        match self {
-            Self::Any => true,
-            Self::NotNegative => value >= 0.0,
-            Self::Share => (0.0..=1.0).contains(&value),
-            Self::Flag => value == 0.0 || value == 1.0,
-            Self::Index => value >= 0.0 && value.fract() == 0.0,
-        }
-    }
-
-    fn requirement(self) -> &'static str {
-        match self {
-            Self::Any => "finite",
-            Self::NotNegative => "at least 0",
-            Self::Share => "from 0 to 1",
-            Self::Flag => "0 or 1",
-            Self::Index => "a whole number from 0",
-        }
-    }
-}
-
-/// A constant that a method reads beside the log-probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Its name in [`Columns`].
-    pub name: &'static str,
-    /// How many entries it has.
-    pub per: Per,
-    /// Which values it may hold.
-    pub domain: Domain,
-}
-
-impl Column {
-    /// A column with one entry per row.
-    pub const fn row(name: &'static str, domain: Domain) -> Self {
-        Self { name, per: Per::Row, domain }
-    }
-
-    /// A column with one entry per cell.
-    pub const fn cell(name: &'static str, domain: Domain) -> Self {
-        Self { name, per: Per::Cell, domain }
-    }
-
-    /// The column's values, checked.
-    pub(crate) fn read<'c>(
-        &self,
-        method: &'static str,
-        columns: &'c Columns,
-        entries: usize,
-    ) -> Result<&'c [f64], ObjectiveError> {
-        let values = columns.get(self.name).ok_or(ObjectiveError::MissingColumn { method, column: self.name })?;
-        tropism_core::CoreError::check_size(self.name, entries, values.len())?;
-        self.check(method, values)?;
-        Ok(values)
-    }
-
-    /// Fails on the first value outside the domain.
-    pub(crate) fn check(&self, method: &'static str, values: &[f64]) -> Result<(), ObjectiveError> {
-        match values.iter().position(|&v| !v.is_finite() || !self.domain.holds(v)) {
-            None => Ok(()),
-            Some(entry) => Err(ObjectiveError::Column {
-                method,
-                column: self.name,
-                entry,
-                value: values[entry],
-                requirement: self.domain.requirement(),
-            }),
-        }
-    }
-}
-
 /// Log-probabilities or scores of one batch: of the policy, and of the reference where the kind knows one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one per batch, and it is moved once")]
 pub enum Input<P: Dim, C: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
     /// See [`InputKind::Completions`].
     Completions(SequenceLogps<P, E, D, T>, Option<SequenceLogps<P, E, D>>),

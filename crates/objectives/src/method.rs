@@ -98,9 +98,13 @@ macro_rules! free_pairs {
 }
 pub(crate) use free_pairs;
 
-/// [`Method`] for a loss of pairs with a reference and one constant per row.
+/// [`Method`] for a loss of pairs with a reference and one constant per row; a fourth argument says whether its rows depend on
+/// each other.
 macro_rules! on_pairs_with {
     ($config:ident, $function:path, $column:expr) => {
+        on_pairs_with!($config, $function, $column, false);
+    };
+    ($config:ident, $function:path, $column:expr, $couples:literal) => {
         impl crate::Method for $config {
             const INPUT: crate::InputKind = crate::InputKind::Pairs;
 
@@ -110,6 +114,10 @@ macro_rules! on_pairs_with {
 
             fn columns(&self) -> Vec<crate::Column> {
                 vec![$column]
+            }
+
+            fn couples_rows(&self) -> bool {
+                $couples
             }
 
             fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(

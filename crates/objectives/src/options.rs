@@ -7,10 +7,18 @@ pub(crate) use tropism_core::options::{
 
 use crate::{InputKind, Objective, ObjectiveError};
 
-/// [`tropism_core::options!`] with this crate's error.
+/// [`tropism_core::options!`] with this crate's error, and with the paper or trainer that the method is from:
+/// `Name = "name", "Title, arXiv number" { … }`.
 macro_rules! options {
-    ($($declaration:tt)*) => {
-        tropism_core::options! { crate::ObjectiveError; $($declaration)* }
+    ($(#[$meta:meta])* $name:ident = $method:literal, $source:literal { $($options:tt)* }) => {
+        tropism_core::options! { crate::ObjectiveError; $(#[$meta])* $name = $method { $($options)* } }
+
+        impl $name {
+            /// The paper or trainer that the method is from.
+            pub const SOURCE: &'static str = $source;
+            /// Path of the method's file in the repository.
+            pub(crate) const FILE: &'static str = file!();
+        }
     };
 }
 pub(crate) use options;

@@ -19,6 +19,7 @@
 //! | [`plus`], [`scaled`], [`softcap`] | `a + b`, `factor x`, `cap tanh(x / cap)` | |
 //! | [`linear_logps`], [`linear_logps_capped`] | token log-probabilities | the `[N, V]` logits |
 //! | [`linear_logps_detailed`] | the same with entropies, the most probable tokens, `log sum p^2` | the `[N, V]` logits |
+//! | [`vocabulary_figure`] | a figure per token of several models' whole distributions, such as a divergence | the `[N, V]` logits |
 //! | [`range_sums`] | sums over ranges of a vector | |
 //! | [`cells`] | a vector as padded rows | |
 //!
@@ -74,6 +75,7 @@ mod simd;
 mod softcap;
 mod team;
 mod tree;
+mod vocabulary;
 mod weights;
 
 pub use activation::{Activation, activate, gated};
@@ -108,3 +110,4 @@ pub use scalar::Scalar;
 pub use shape::{columns, plus, scaled};
 pub use softcap::softcap;
 pub use tree::{Segment, Tree};
+pub use vocabulary::{OtherHead, VocabularyFigures, vocabulary_figure, vocabulary_figure_frozen};

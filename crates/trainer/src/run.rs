@@ -1,11 +1,11 @@
 //! One stage in motion.
-use crate::constants::{lacking, reads_baseline};
+use crate::constants::reads_baseline;
 use crate::error::TrainError;
 use crate::feed::Feed;
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
 use crate::reference::{ReferenceLogps, reference_logps};
-use crate::rows::{RowKind, Rows};
+use crate::rows::Rows;
 use crate::schedule::learning_rate;
 use crate::score::score_rows;
 use crate::stage::{Precision, Stage};
@@ -246,27 +246,10 @@ where
 
 /// Whether stage, rows and reference go together.
 fn check(stage: &Stage, rows: &Rows, reference: bool) -> Result<(), TrainError> {
-    stage.check()?;
-    let refuse = |problem: String| TrainError::Config { stage: stage.name.clone(), key: "objective", problem };
-    let name = stage.objective.name();
-    if rows.is_empty() {
-        return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
-    }
-    let Some(kind) = RowKind::of(&stage.objective) else {
-        let input = stage.objective.input();
-        return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
-    };
-    if kind != rows.kind() {
-        return Err(refuse(format!("{name} was given the wrong kind of rows")));
-    }
-    if let Some(problem) = lacking(&stage.objective, rows) {
-        return Err(refuse(problem));
-    }
-    if reads_baseline(&stage.objective) && rows.mismatched().is_none() {
-        return Err(refuse(format!("{name} compares answers of different prompts; the data have only one")));
-    }
+    stage.check_rows(rows)?;
     if stage.objective.needs_reference() != reference {
-        return Err(refuse(format!("{name} and the reference do not go together")));
+        let problem = format!("{} and the reference do not go together", stage.objective.name());
+        return Err(TrainError::Config { stage: stage.name.clone(), key: "objective", problem });
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The options of one stage.
+use crate::constants::{lacking, reads_baseline};
 use crate::error::TrainError;
+use crate::rows::{RowKind, Rows};
 use crate::schedule::Schedule;
 use dfdx::prelude::{Cpu, Device};
 use serde::{Deserialize, Serialize};
@@ -186,6 +188,33 @@ impl Stage {
             None => Ok(()),
             Some((key, _, problem)) => Err(TrainError::Config { stage: self.name.clone(), key, problem }),
         }
+    }
+
+    /// Checks every option, and whether the objective can learn from these rows.
+    ///
+    /// # Errors
+    /// As [`Stage::check`]; no rows, rows of another kind, columns of numbers that they lack.
+    pub fn check_rows(&self, rows: &Rows) -> Result<(), TrainError> {
+        self.check()?;
+        let refuse = |problem: String| TrainError::Config { stage: self.name.clone(), key: "objective", problem };
+        let name = self.objective.name();
+        if rows.is_empty() {
+            return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
+        }
+        let Some(kind) = RowKind::of(&self.objective) else {
+            let input = self.objective.input();
+            return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
+        };
+        if kind != rows.kind() {
+            return Err(refuse(format!("{name} was given the wrong kind of rows")));
+        }
+        if let Some(problem) = lacking(&self.objective, rows) {
+            return Err(refuse(problem));
+        }
+        if reads_baseline(&self.objective) && rows.mismatched().is_none() {
+            return Err(refuse(format!("{name} compares answers of different prompts; the data have only one")));
+        }
+        Ok(())
     }
 
     /// The model that the stage trains: `model` itself, with some tensors frozen, or with a fresh adapter. The weights are

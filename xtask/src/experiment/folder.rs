@@ -130,11 +130,8 @@ impl RunFolder {
         self.0.join("stages").join(name)
     }
 
-    /// Writes a file under a temporary name and renames it.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), XtaskError> {
-        let (path, part) = (self.0.join(name), self.0.join(format!(".{name}.part")));
-        fs::write(&part, bytes).map_err(XtaskError::io(&part))?;
-        fs::rename(&part, &path).map_err(XtaskError::io(&path))
+        put(&self.0, name, bytes)
     }
 
     /// Writes `summary.json`.
@@ -157,6 +154,13 @@ impl RunFolder {
         prepared.companions(writer.path())?;
         Ok(writer.finish()?)
     }
+}
+
+/// Writes a file of a folder under a temporary name and renames it.
+pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), XtaskError> {
+    let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
+    fs::write(&part, bytes).map_err(XtaskError::io(&part))?;
+    fs::rename(&part, &path).map_err(XtaskError::io(&path))
 }
 
 /// Pretty JSON with a closing newline.

@@ -6,6 +6,7 @@ mod pipeline;
 mod prepare;
 mod result;
 mod show;
+mod toy;
 
 use crate::cli::ExperimentArgs;
 use crate::config::Experiment;
@@ -29,6 +30,12 @@ pub fn command(args: &ExperimentArgs) -> Result<(), XtaskError> {
         return resume(folder);
     }
     let name = args.experiment.as_deref().unwrap_or_default();
+    if let Some(toy) = tropism_toys::find(name) {
+        return toy::command(toy, args);
+    }
+    if args.seeds.is_some() {
+        return Err(XtaskError::usage("--seeds is read by toys only", "run a recipe once for each seed, with --seed"));
+    }
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|s| format!("seed={s}")));
     sets.extend(args.memory_limit.as_ref().map(|l| format!("memory_limit={l:?}")));
@@ -39,7 +46,7 @@ pub fn command(args: &ExperimentArgs) -> Result<(), XtaskError> {
         eprintln!("{}", show::plan(&prepared));
         return Ok(());
     }
-    let out = args.out.clone().unwrap_or_else(|| free_name(&config));
+    let out = args.out.clone().unwrap_or_else(|| free_name(&config.name, config.seed));
     folder::refuse_existing(&out)?;
     // nothing is written before data, tokenizer and model have passed all checks
     let prepared = prepare(config)?;
@@ -78,8 +85,8 @@ fn stages(run: &RunFolder, prepared: &Prepared) -> Result<(), XtaskError> {
 }
 
 /// `runs/NAME-seedN`, with a number behind it when that exists.
-fn free_name(config: &Experiment) -> PathBuf {
-    let base = format!("runs/{}-seed{}", config.name, config.seed);
+fn free_name(name: &str, seed: u64) -> PathBuf {
+    let base = format!("runs/{name}-seed{seed}");
     let names = std::iter::once(base.clone()).chain((2..).map(|i| format!("{base}-{i}")));
     names.map(PathBuf::from).find(|p| !p.exists()).unwrap_or_else(|| base.into())
 }

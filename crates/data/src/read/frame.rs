@@ -47,7 +47,9 @@ pub(super) fn load(path: &Path, options: &ReadOptions) -> Result<Table, DataErro
 fn jsonl(file: Arc<str>, bytes: &[u8], options: &ReadOptions) -> Result<Table, DataError> {
     let mut wanted = vec![options.columns.chosen.as_str(), options.columns.rejected.as_str()];
     wanted.extend(options.prompt_name());
-    let found = scan(&file, bytes, &wanted, options.limit)?;
+    let numbers: Vec<&str> = options.numbers.iter().map(String::as_str).collect();
+    let found = scan(&file, bytes, (&wanted, &numbers), options.limit)?;
+    wanted.extend(numbers);
     let names = Names::find(&file, &found.columns, options)?;
     let schema = schema(&names, &wanted, &found);
     let frame = JsonReader::new(Cursor::new(&bytes[..found.end]))
@@ -69,7 +71,8 @@ fn schema(names: &Names, wanted: &[&str], found: &Scan) -> Schema {
         let at = wanted.iter().position(|there| *there == name);
         match at.and_then(|at| found.shapes[at]) {
             Some(Shape::Chat) => chat.clone(),
-            _ if names.numbers.iter().any(|n| n == name) => DataType::Float64,
+            Some(Shape::Flag) => DataType::Boolean,
+            Some(Shape::Number) => DataType::Float64,
             // a column of nulls only is as good as any: its first cell is an error
             _ => DataType::String,
         }

@@ -15,11 +15,27 @@ use crate::DataError;
 pub(super) enum Shape {
     Null,
     Text,
+    Number,
+    Flag,
     /// An object with text under `role` and `content`.
     Message,
     /// A list of messages.
     Chat,
     Other(&'static str),
+}
+
+impl Shape {
+    fn name(self) -> &'static str {
+        match self {
+            Shape::Null => "null",
+            Shape::Text => "text",
+            Shape::Number => "a number",
+            Shape::Flag => "true or false",
+            Shape::Message => "a single message",
+            Shape::Chat => "messages",
+            Shape::Other(what) => what,
+        }
+    }
 }
 
 /// Result of the pass.
@@ -35,8 +51,14 @@ pub(super) struct Scan {
     pub(super) end: usize,
 }
 
-/// Scans at most `limit` rows.
-pub(super) fn scan(file: &str, bytes: &[u8], wanted: &[&str], limit: Option<usize>) -> Result<Scan, DataError> {
+/// Scans at most `limit` rows for the wanted columns, those of texts before those of numbers.
+pub(super) fn scan(
+    file: &str,
+    bytes: &[u8],
+    (texts, numbers): (&[&str], &[&str]),
+    limit: Option<usize>,
+) -> Result<Scan, DataError> {
+    let wanted = &[texts, numbers].concat()[..];
     let mut found = Scan { lines: Vec::new(), columns: Vec::new(), shapes: vec![None; wanted.len()], end: 0 };
     let mut columns = BTreeSet::new();
     let limit = limit.unwrap_or(usize::MAX);
@@ -53,7 +75,7 @@ pub(super) fn scan(file: &str, bytes: &[u8], wanted: &[&str], limit: Option<usiz
             line: index + 1,
             reason: reason(&error),
         })?;
-        found.merge(shapes).map_err(|(at, reason)| DataError::Column {
+        found.merge(shapes, texts.len()).map_err(|(at, reason)| DataError::Column {
             file: file.to_owned(),
             column: wanted[at].to_owned(),
             reason: format!("line {} {reason}", index + 1),
@@ -70,10 +92,10 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 impl Scan {
-    /// Adds the shapes of a line; the error is the column's place among the wanted, and what is wrong.
-    fn merge(&mut self, shapes: Vec<Shape>) -> Result<(), (usize, String)> {
+    /// Adds the shapes of a line, of `texts` columns of text and then of numbers; the error is the column's place among the wanted, and what is wrong.
+    fn merge(&mut self, shapes: Vec<Shape>, texts: usize) -> Result<(), (usize, String)> {
         for (at, (known, shape)) in self.shapes.iter_mut().zip(shapes).enumerate() {
-            merge(known, shape).map_err(|reason| (at, reason))?;
+            if at < texts { merge_text(known, shape) } else { merge_number(known, shape) }.map_err(|reason| (at, reason))?;
         }
         Ok(())
     }
@@ -86,21 +108,32 @@ fn reason(error: &serde_json::Error) -> String {
     format!("{text} (character {})", error.column())
 }
 
-fn merge(known: &mut Option<Shape>, shape: Shape) -> Result<(), String> {
+fn merge_number(known: &mut Option<Shape>, shape: Shape) -> Result<(), String> {
+    let expected = match *known {
+        None | Some(Shape::Number) => Shape::Number,
+        Some(other) => other,
+    };
+    match shape {
+        Shape::Null => {}
+        Shape::Number | Shape::Flag if known.is_none() || shape == expected => *known = Some(shape),
+        _ => return Err(format!("holds {}; {} was expected", shape.name(), expected.name())),
+    }
+    Ok(())
+}
+
+fn merge_text(known: &mut Option<Shape>, shape: Shape) -> Result<(), String> {
     match (*known, shape) {
         (_, Shape::Null) => {}
         (_, Shape::Message) => {
             return Err("holds a single message; write a list of messages".to_owned());
         }
-        (_, Shape::Other(what)) => {
+        (_, Shape::Other(_) | Shape::Number | Shape::Flag) => {
+            let what = shape.name();
             return Err(format!("holds {what}; text or a list of messages with `role` and `content` was expected"));
         }
         (None, _) => *known = Some(shape),
         (Some(before), _) if before != shape => {
-            let name = |shape| {
-                if shape == Shape::Text { "text" } else { "messages" }
-            };
-            return Err(format!("holds {}, lines before it hold {}; use one kind per file", name(shape), name(before)));
+            return Err(format!("holds {}, lines before it hold {}; use one kind per file", shape.name(), before.name()));
         }
         _ => {}
     }
@@ -179,19 +212,19 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Shape, E> {
-        Ok(Shape::Other("true or false"))
+        Ok(Shape::Flag)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Shape, E> {
-        Ok(Shape::Other("a number"))
+        Ok(Shape::Number)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
-        Ok(Shape::Other("a number"))
+        Ok(Shape::Number)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {
-        Ok(Shape::Other("a number"))
+        Ok(Shape::Number)
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Shape, E> {

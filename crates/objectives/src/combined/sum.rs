@@ -41,7 +41,7 @@ options! {
     /// assert_eq!((mpo.input(), mpo.needs_reference()), (InputKind::Pairs, true));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    Sum = "sum" {
+    Sum = "sum", "TRL's DPO trainer with several loss types" {
         /// The methods with their weights; at least one.
         terms: Vec<Term> = Vec::new(), with_terms, check_terms;
     }

@@ -31,11 +31,13 @@
 //! ```
 
 mod evaluate;
+mod page;
 mod plan;
 
 pub use tropism_golden::{Failure, GoldenError, Report};
 
 use evaluate::evaluate;
+pub use page::methods_page;
 use plan::Plan;
 use tropism_golden::Precision;
 

@@ -21,7 +21,7 @@ pub enum Proposal {
 
 options! {
     /// Options of [`brain()`].
-    Brain = "brain" {
+    Brain = "brain", "BRAIn: Bayesian Reward-conditioned Amortized Inference for Natural Language Generation from Feedback, arXiv 2402.02479" {
         /// Temperature of the rewards, `γ > 0`; 1 by default, for rewards of variance 1.
         gamma: f64 = 1.0, with_gamma, positive;
         /// Where the answers came from; the reference by default.

@@ -35,7 +35,7 @@ pub enum PositionDiscount {
 
 options! {
     /// Options of [`in_context_ranking()`].
-    InContextRanking = "in_context_ranking" {
+    InContextRanking = "in_context_ranking", "In-context Ranking Preference Optimization, arXiv 2504.15477" {
         /// Scale of the log-ratios, `β > 0`; 1 by default.
         beta: f64 = 1.0, with_beta, positive;
         /// How an item is compared with the others; as in the released code by default.

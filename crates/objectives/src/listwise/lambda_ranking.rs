@@ -21,7 +21,7 @@ pub enum ListScale {
 
 options! {
     /// Options of [`lambda_ranking()`].
-    LambdaRanking = "lambda_ranking" {
+    LambdaRanking = "lambda_ranking", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// What a list's loss is divided by; nothing by default.

@@ -8,7 +8,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`plackett_luce()`].
-    PlackettLuce = "plackett_luce" {
+    PlackettLuce = "plackett_luce", "Direct Preference Optimization and its standard loss variants, arXiv 2305.18290" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
     }

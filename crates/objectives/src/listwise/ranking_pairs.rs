@@ -37,7 +37,7 @@ pub enum PairTotal {
 
 options! {
     /// Options of [`ranking_pairs()`].
-    RankingPairs = "ranking_pairs" {
+    RankingPairs = "ranking_pairs", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Which pairs of a ranking count; all by default.

@@ -9,7 +9,7 @@ use crate::{Normalization, ObjectiveError};
 
 options! {
     /// Options of [`softmax_ranking()`].
-    SoftmaxRanking = "softmax_ranking" {
+    SoftmaxRanking = "softmax_ranking", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Temperature of the relevance, `τ > 0`; 1 by default.

@@ -11,7 +11,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`a2po()`].
-    A2po = "a2po" {
+    A2po = "a2po", "TRL's A2PO trainer" {
         /// Weight of the KL penalty, `β > 0`; 1e-3 by default. TRL calls it `beta2`.
         beta: f64 = 1e-3, with_beta, positive;
     }

@@ -11,7 +11,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`dno()`].
-    Dno = "dno" {
+    Dno = "dno", "Direct Nash Optimization: Teaching Language Models to Self-Improve with General Preferences, arXiv 2404.03715" {
         /// Weight of the KL penalty, `η > 0`, on the scale of the win rates; 0.1 by default.
         eta: f64 = 0.1, with_eta, positive;
     }

@@ -9,7 +9,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`nash_md()`].
-    NashMd = "nash_md" {
+    NashMd = "nash_md", "TRL's Nash-MD trainer" {
         /// Weight of the KL penalty, `β ≥ 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, not_negative;
     }

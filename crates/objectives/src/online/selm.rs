@@ -10,7 +10,7 @@ use crate::{Batch, Dpo, InputKind, Method, ObjectiveError, dpo};
 
 options! {
     /// Options of [`selm()`].
-    Selm = "selm" {
+    Selm = "selm", "Self-Exploring Language Models: Active Preference Elicitation for Online Alignment, arXiv 2405.19332" {
         /// Weight of the KL penalty, `β > 0`; 0.01 by default.
         beta: f64 = 0.01, with_beta, positive;
         /// Optimism, `α ≥ 0`; 0.001 by default. It is multiplied by `beta`.

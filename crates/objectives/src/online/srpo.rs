@@ -22,7 +22,7 @@ pub enum Labels {
 
 options! {
     /// Options of [`srpo()`].
-    Srpo = "srpo" {
+    Srpo = "srpo", "Self-Improving Robust Preference Optimization, arXiv 2406.01660" {
         /// Weight of the KL penalties, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Share `α` of the reviser's own loss, from 0 to 1; 0.5 by default. At 0 the minimum is not unique, at 1 the plain

@@ -10,7 +10,7 @@ use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveE
 
 options! {
     /// Options of [`xpo()`].
-    Xpo = "xpo" {
+    Xpo = "xpo", "Exploratory Preference Optimization: Harnessing Implicit Q*-Approximation for Sample-Efficient RLHF, arXiv 2405.21046" {
         /// Weight of optimism, `α ≥ 0`; 1e-5 by default. Keep it far below the `beta` of `base`.
         alpha: f64 = 1e-5, with_alpha, not_negative;
         /// The loss of the labelled pair, a method on pairs; DPO by default.

@@ -11,7 +11,7 @@ use crate::pairwise::{Normalization, Scored, Scoring};
 
 options! {
     /// Options of [`alphapo()`].
-    Alphapo = "alphapo" {
+    Alphapo = "alphapo", "TRL's CPO trainer (AlphaPO)" {
         /// Scale of the reward, `β > 0`; 2.0 by default.
         beta: f64 = 2.0, with_beta, positive;
         /// Target margin over `beta`, `γ/β ≥ 0`; 0.25 by default, usually between 0 and 1. TRL's `simpo_gamma` is `γ` itself.

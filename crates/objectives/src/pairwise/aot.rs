@@ -12,7 +12,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`aot()`].
-    Aot = "aot" {
+    Aot = "aot", "AOT, arXiv 2406.05882" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Assumed share of swapped labels, `0 ≤ ε < 0.5`; 0 by default.
@@ -22,7 +22,7 @@ options! {
 
 options! {
     /// Options of [`aot_unpaired()`].
-    AotUnpaired = "aot_unpaired" {
+    AotUnpaired = "aot_unpaired", "AOT, arXiv 2406.05882" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Assumed share of swapped labels, `0 ≤ ε < 0.5`; 0 by default.

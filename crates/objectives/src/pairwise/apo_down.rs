@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`apo_down()`].
-    ApoDown = "apo_down" {
+    ApoDown = "apo_down", "APO, arXiv 2408.06266" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
     }

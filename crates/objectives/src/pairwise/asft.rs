@@ -12,7 +12,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`asft()`].
-    Asft = "asft" {
+    Asft = "asft", "ASFT: Aligned Supervised Fine-Tuning through Absolute Likelihood, arXiv 2409.10571" {
         /// Weight `λ ≥ 0` of the two log-odds terms; 1.0 by default.
         lambda: f64 = 1.0, with_lambda, not_negative;
         /// Scale `β > 0` of the log-odds; 1.0, the default, is the original loss.

@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Scored, Scoring};
 
 options! {
     /// Options of [`bco_pair()`].
-    BcoPair = "bco_pair" {
+    BcoPair = "bco_pair", "BCO, arXiv 2404.04656" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Divergence from the reference; reverse KL by default.

@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`cal_dpo()`].
-    CalDpo = "cal_dpo" {
+    CalDpo = "cal_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight `λ ≥ 0` of the calibration; 1.0 by default.

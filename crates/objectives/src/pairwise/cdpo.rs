@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Reference, Scored, Scoring};
 
 options! {
     /// Options of [`cdpo()`].
-    Cdpo = "cdpo" {
+    Cdpo = "cdpo", "Direct Preference Optimization and its standard loss variants, arXiv 2305.18290 (label smoothing)" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Assumed share of swapped labels, `0 ≤ ε < 0.5`; 0.1 by default.

@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`chi_po()`].
-    ChiPo = "chi_po" {
+    ChiPo = "chi_po", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Largest `|z|` that counts, in units of reward; without it, the default, margins are not cut.

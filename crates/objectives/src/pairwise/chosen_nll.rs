@@ -25,7 +25,7 @@ pub enum Averaging {
 
 options! {
     /// Options of [`chosen_nll()`].
-    ChosenNll = "chosen_nll" {
+    ChosenNll = "chosen_nll", "Direct Preference Optimization and its standard loss variants, arXiv 2305.18290 (the likelihood term)" {
         /// A mean over `"tokens"` (the default), over rows of token means (`"sequences"`) or of token sums (`"sums"`).
         averaging: Averaging = Averaging::Tokens, with_averaging, any;
     }

@@ -11,7 +11,7 @@ use crate::pairwise::{Averaging, ChosenNll, Reference, Scored, Scoring, chosen_n
 
 options! {
     /// Options of [`cpo()`].
-    Cpo = "cpo" {
+    Cpo = "cpo", "CPO, arXiv 2401.08417" {
         /// Scale of the margin, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Assumed share of swapped labels, `0 ≤ ε < 0.5`; 0 by default.

@@ -9,7 +9,7 @@ use crate::{Batch, Dpo, Objective, ObjectiveError};
 
 options! {
     /// Options of [`d2po()`].
-    D2po = "d2po" {
+    D2po = "d2po", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Decay `0 ≤ γ ≤ 1` per token; 0.98 by default, 1 for none.
         decay: f64 = 0.98, with_decay, share;
         /// The loss of the decayed sums, a method on pairs; DPO by default.

@@ -10,7 +10,7 @@ use crate::{Column, Domain, ObjectiveError};
 
 options! {
     /// Options of [`davidson()`].
-    Davidson = "davidson" {
+    Davidson = "davidson", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// How common ties are, `ν > 0`; 0.5 by default.

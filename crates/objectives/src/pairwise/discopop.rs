@@ -12,7 +12,7 @@ use tropism_core::numerics::sigmoid_scalar;
 
 options! {
     /// Options of [`discopop()`].
-    Discopop = "discopop" {
+    Discopop = "discopop", "DiscoPOP, arXiv 2406.08414" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Temperature of the blend, `τ > 0`; 0.05 by default.

@@ -10,7 +10,7 @@ use crate::{Batch, Dpo, Objective, ObjectiveError};
 
 options! {
     /// Options of [`dove()`].
-    Dove = "dove" {
+    Dove = "dove", "Comparing Bad Apples to Good Oranges: Aligning Large Language Models via Joint Preference Optimization, arXiv 2404.00530" {
         /// Tokens that are compared: `"prompt_and_completion"` (the default) or the `"completion"` alone.
         likelihood: Likelihood = Likelihood::PromptAndCompletion, with_likelihood, any;
         /// The loss of the joint log-probabilities, a method on pairs; DPO by default.

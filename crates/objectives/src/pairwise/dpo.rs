@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Reference, Scored, Scoring};
 
 options! {
     /// Options of [`dpo()`].
-    Dpo = "dpo" {
+    Dpo = "dpo", "Direct Preference Optimization and its standard loss variants, arXiv 2305.18290" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// A reference model (`"model"`, the default) or none (`"uniform"`).

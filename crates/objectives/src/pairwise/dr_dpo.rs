@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`dr_dpo()`].
-    DrDpo = "dr_dpo" {
+    DrDpo = "dr_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Temperature `β′ > 0` of the soft minimum, in nats of loss; 1.0 by default, large values give the mean.

@@ -11,7 +11,7 @@ use tropism_core::numerics::{log_sigmoid_scalar, sigmoid_scalar};
 
 options! {
     /// Options of [`exo()`].
-    Exo = "exo" {
+    Exo = "exo", "EXO, arXiv 2402.00856" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Assumed share of swapped labels, `0 < ε < 0.5`; 1e-3 by default.

@@ -12,7 +12,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`flex_dpo()`].
-    FlexDpo = "flex_dpo" {
+    FlexDpo = "flex_dpo", "3D-Properties: Identifying Challenges in DPO and Charting a Path Forward, arXiv 2406.07327" {
         /// Scale of the chosen log-ratio, `β₊ > 0`; 0.1 by default.
         beta_chosen: f64 = 0.1, with_beta_chosen, positive;
         /// Scale of the rejected log-ratio, `β₋ ≥ 0`; 0.08 by default.

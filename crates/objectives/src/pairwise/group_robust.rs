@@ -9,7 +9,7 @@ use crate::{Column, Domain, Dpo, Objective, ObjectiveError};
 
 options! {
     /// Options of [`group_robust()`].
-    GroupRobust = "group_robust" {
+    GroupRobust = "group_robust", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// The loss that is weighted, a method on pairs; DPO by default.
         base: Box<Objective> = Box::new(Dpo::default().into()), with_base, |m, k, b: &Objective| pair_method(m, k, b);
     }

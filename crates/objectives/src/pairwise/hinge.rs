@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Reference, Scored, Scoring};
 
 options! {
     /// Options of [`hinge()`].
-    Hinge = "hinge" {
+    Hinge = "hinge", "RSO, arXiv 2309.06657" {
         /// Inverse of the margin in nats, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// A reference model (`"model"`, the default) or none (`"uniform"`).

@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Normalization, Reference, Scored, Scoring};
 
 options! {
     /// Options of [`ipo()`].
-    Ipo = "ipo" {
+    Ipo = "ipo", "IPO, arXiv 2310.12036" {
         /// Regularisation (the paper's τ): the margin is pulled towards `1/(2β)`, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Score per token (`"mean"`, the default) or per completion (`"sum"`). A `beta` for one does not suit the other.

@@ -21,7 +21,7 @@ pub enum Tempered {
 
 options! {
     /// Options of [`ld_dpo()`].
-    LdDpo = "ld_dpo" {
+    LdDpo = "ld_dpo", "Length Desensitization in Direct Preference Optimization, arXiv 2409.06411" {
         /// Weight of the tokens beyond the shorter completion's length, `0 ≤ α ≤ 1`; 0.5 by default.
         alpha: f64 = 0.5, with_alpha, share;
         /// Tempers policy and reference (`"both"`, the default) or the `"policy"` alone.

@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Normalization, Scored, Scoring};
 
 options! {
     /// Options of [`ln_dpo()`].
-    LnDpo = "ln_dpo" {
+    LnDpo = "ln_dpo", "The Hitchhiker's Guide to Human Alignment with *PO, arXiv 2407.15229" {
         /// Scale of the reward, much larger than DPO's, for the scores are means over tokens, `β > 0`; 2.0 by default.
         beta: f64 = 2.0, with_beta, positive;
         /// Divergence from the reference; reverse KL by default.

@@ -8,7 +8,7 @@ use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveE
 
 options! {
     /// Options of [`mah_dpo()`].
-    MahDpo = "mah_dpo" {
+    MahDpo = "mah_dpo", "Simultaneous Multi-objective Alignment Across Verifiable and Non-verifiable Rewards, arXiv 2510.01167" {
         /// Weight `α_i ≥ 0` of each objective's mean. Empty (the default): the mean over the objectives that a batch holds.
         weights: Vec<f64> = Vec::new(), with_weights, weights_hold;
         /// The loss of a pair, a method on pairs; DPO by default.
@@ -109,7 +109,7 @@ fn balanced<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 }
 
 /// What each row's loss is multiplied by, so that the mean over rows is the weighted sum of the objectives' means.
-fn factors(objectives: &[f64], weights: &[f64]) -> Result<Vec<f64>, ObjectiveError> {
+pub(super) fn factors(objectives: &[f64], weights: &[f64]) -> Result<Vec<f64>, ObjectiveError> {
     let rows = objectives.len() as f64;
     let count = |i: f64| objectives.iter().filter(|&&o| o == i).count() as f64;
     // Every objective adds up to 1.

@@ -21,7 +21,7 @@ pub enum MarginLink {
 
 options! {
     /// Options of [`modpo()`].
-    Modpo = "modpo" {
+    Modpo = "modpo", "Beyond One-Preference-Fits-All Alignment: Multi-Objective Direct Preference Optimization, arXiv 2310.03708" {
         /// Weight of the KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight `w_k > 0` of the objective that the pairs are labelled for; 0.5 by default. Gradients grow as `1 / w_k`.

@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Scored, Scoring};
 
 options! {
     /// Options of [`nca_pair()`].
-    Nca = "nca_pair" {
+    Nca = "nca_pair", "NCA, arXiv 2402.05369" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Divergence from the reference; reverse KL by default.

@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`npo()`].
-    Npo = "npo" {
+    Npo = "npo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
     }

@@ -9,7 +9,7 @@ use crate::{Column, Domain, Dpo, Objective, ObjectiveError};
 
 options! {
     /// Options of [`ns_dpo()`].
-    NsDpo = "ns_dpo" {
+    NsDpo = "ns_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Discount `0 ≤ γ ≤ 1` per unit of age; 0.95 by default, 1 for none.
         discount: f64 = 0.95, with_discount, share;
         /// The loss that is weighted, a method on pairs; DPO by default.

@@ -11,7 +11,7 @@ use crate::{Column, Domain, ObjectiveError};
 
 options! {
     /// Options of [`odpo()`].
-    Odpo = "odpo" {
+    Odpo = "odpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight `α ≥ 0` of the gap; 1.0 by default.

@@ -23,7 +23,7 @@ pub enum Likelihood {
 
 options! {
     /// Options of [`orpo()`].
-    Orpo = "orpo" {
+    Orpo = "orpo", "ORPO, arXiv 2403.07691" {
         /// Weight `λ ≥ 0` of the odds ratio; 0.1 by default. TRL calls it `beta`.
         lambda: f64 = 0.1, with_lambda, not_negative;
         /// Tokens of the likelihood term: `"prompt_and_completion"` (the default) or `"completion"`.

@@ -12,7 +12,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`r_dpo()`].
-    RDpo = "r_dpo" {
+    RDpo = "r_dpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Price `α` of a token, in units of reward; 0.01 by default, a positive one favours short completions.

@@ -11,7 +11,7 @@ use crate::{Column, Domain, ObjectiveError};
 
 options! {
     /// Options of [`rao_kupper()`].
-    RaoKupper = "rao_kupper" {
+    RaoKupper = "rao_kupper", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// How common ties are, `ν > 0`; 0.5 by default.

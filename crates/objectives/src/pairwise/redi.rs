@@ -10,7 +10,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`redi()`].
-    Redi = "redi" {
+    Redi = "redi", "Harnessing Negative Signals: Reinforcement Distillation from Teacher Data for LLM Reasoning, arXiv 2505.24850" {
         /// Weight `α ≥ 0` of the rejected completion; 0.8 by default, 1 is symmetric.
         alpha: f64 = 0.8, with_alpha, not_negative;
         /// Weight of the chosen completion; 1.0 by default.

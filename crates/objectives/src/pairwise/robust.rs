@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Scored, Scoring};
 
 options! {
     /// Options of [`robust()`].
-    Robust = "robust" {
+    Robust = "robust", "robust DPO, arXiv 2403.00409" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Assumed share of swapped labels, `0 ≤ ε < 0.5`; 0.1 by default.

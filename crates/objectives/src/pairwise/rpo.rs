@@ -12,7 +12,7 @@ use crate::pairwise::{Averaging, ChosenNll, Dpo, Scored, Scoring, chosen_nll, dp
 
 options! {
     /// Options of [`rpo()`].
-    Rpo = "rpo" {
+    Rpo = "rpo", "Provably Mitigating Overoptimization in RLHF: Your SFT Loss is Implicitly an Adversarial Regularizer, arXiv 2405.16436" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.01 by default.
         beta: f64 = 0.01, with_beta, positive;
         /// Weight `η ≥ 0` of the likelihood; 0.005 by default.

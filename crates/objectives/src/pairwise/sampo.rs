@@ -1,14 +1,15 @@
 //! SamPO: both completions of a pair are compared on equally many sampled tokens.
 
 use dfdx::prelude::*;
-use tropism_core::{Columns, CoreError, LossTerms, PairLogps, PairTokens};
+use tropism_core::{Columns, CoreError, LossTerms, PairTokens};
 
+use super::weighted::on_weighted;
 use crate::options::{options, pair_method};
 use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveError, Per};
 
 options! {
     /// Options of [`sampo()`].
-    Sampo = "sampo" {
+    Sampo = "sampo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// The loss of the sampled sums, a method on pairs; DPO by default.
         base: Box<Objective> = Box::new(Dpo::default().into()), with_base, |m, k, b: &Objective| pair_method(m, k, b);
     }
@@ -39,7 +40,7 @@ impl Method for Sampo {
     ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
         let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
         let sampled = [&CHOSEN, &REJECTED].map(|c| columns.get(c.name).unwrap_or_default());
-        compared(policy, reference, sampled, self.base.keep(&columns)?, self)
+        on_weighted(policy, reference, sampled, self.base.keep(&columns)?, &self.base)
     }
 }
 
@@ -86,24 +87,5 @@ pub fn sampo<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         CoreError::check_size(column.name, cells, values.len())?;
         column.check(Sampo::NAME, values)?;
     }
-    compared(policy, reference.into(), sampled, Columns::default(), config)
-}
-
-fn compared<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    policy: PairTokens<P, C, E, D, T>,
-    reference: Option<PairTokens<P, C, E, D>>,
-    sampled: [&[f64]; 2],
-    columns: Columns,
-    config: &Sampo,
-) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-    let reference = reference.map(|r| sums(r, sampled)).transpose()?;
-    config.base.loss(Batch::<P, C, E, D, T>::pairs(sums(policy, sampled)?, reference).with_columns(columns))
-}
-
-fn sums<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-    tokens: PairTokens<P, C, E, D, T>,
-    [chosen, rejected]: [&[f64]; 2],
-) -> Result<PairLogps<P, E, D, T>, ObjectiveError> {
-    let chosen = tokens.chosen.weighted_sum(chosen)?;
-    Ok(PairLogps::from_sequences(chosen, tokens.rejected.weighted_sum(rejected)?)?)
+    on_weighted(policy, reference.into(), sampled, Columns::default(), &config.base)
 }

@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`simnpo()`].
-    Simnpo = "simnpo" {
+    Simnpo = "simnpo", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
         /// Scale of the reward, `β > 0`; 2.5 by default.
         beta: f64 = 2.5, with_beta, positive;
         /// Margin `γ ≥ 0`; 0.0 by default.

@@ -10,7 +10,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`simper()`].
-    Simper = "simper" {
+    Simper = "simper", "A Survey of Direct Preference Optimization, arXiv 2503.11701" {
     }
 }
 

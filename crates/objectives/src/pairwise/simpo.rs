@@ -11,7 +11,7 @@ use crate::pairwise::{Scored, Scoring};
 
 options! {
     /// Options of [`simpo()`].
-    Simpo = "simpo" {
+    Simpo = "simpo", "SimPO: Simple Preference Optimization with a Reference-Free Reward, arXiv 2405.14734" {
         /// Scale of the reward, much larger than DPO's, for the scores are means over tokens, `β > 0`; 2.0 by default.
         beta: f64 = 2.0, with_beta, positive;
         /// Target margin over `beta`, `γ/β ≥ 0`; 0.25 by default, usually between 0 and 1. TRL's `simpo_gamma` is `γ` itself.

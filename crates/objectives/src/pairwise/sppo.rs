@@ -11,7 +11,7 @@ use crate::pairwise::{Divergence, Scored, Scoring};
 
 options! {
     /// Options of [`sppo_hard()`].
-    Sppo = "sppo_hard" {
+    Sppo = "sppo_hard", "SPPO, arXiv 2405.00675" {
         /// Scale (the paper's 1/η): each log-ratio is pulled towards `±1/(2β)`, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Divergence from the reference; reverse KL by default.

@@ -10,7 +10,7 @@ use crate::{Batch, Dpo, InputKind, Method, Objective, ObjectiveError};
 
 options! {
     /// Options of [`tpo()`].
-    Tpo = "tpo" {
+    Tpo = "tpo", "TRL's TPO trainer" {
         /// Weight `α ≥ 0` of the gold answer's likelihood; 1 by default. TRL calls it `tpo_alpha`.
         nll_weight: f64 = 1.0, with_nll_weight, not_negative;
         /// The loss of the pair, a method on pairs that reads no reference model; DPO without one by default.

@@ -1,7 +1,7 @@
-//! What the losses share that weight the rows of another one.
+//! What the losses share that weight the rows or the tokens of another one.
 
 use dfdx::prelude::*;
-use tropism_core::{Columns, LossTerms, PairLogps};
+use tropism_core::{Columns, LossTerms, PairLogps, PairTokens};
 
 use crate::{Batch, Objective, ObjectiveError};
 
@@ -17,6 +17,26 @@ pub(crate) fn weighted<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     let mut terms = base.loss(pairs)?.times_rows(&weights)?;
     terms.diagnostics.push("weights", weights)?;
     Ok(terms)
+}
+
+/// The loss `base` of sums over tokens that have weights, for policy and reference.
+pub(crate) fn on_weighted<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    policy: PairTokens<P, C, E, D, T>,
+    reference: Option<PairTokens<P, C, E, D>>,
+    weights: [&[f64]; 2],
+    columns: Columns,
+    base: &Objective,
+) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
+    let reference = reference.map(|r| sums(r, weights)).transpose()?;
+    base.loss(Batch::<P, C, E, D, T>::pairs(sums(policy, weights)?, reference).with_columns(columns))
+}
+
+fn sums<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+    tokens: PairTokens<P, C, E, D, T>,
+    [chosen, rejected]: [&[f64]; 2],
+) -> Result<PairLogps<P, E, D, T>, ObjectiveError> {
+    let chosen = tokens.chosen.weighted_sum(chosen)?;
+    Ok(PairLogps::from_sequences(chosen, tokens.rejected.weighted_sum(rejected)?)?)
 }
 
 /// [`Method`](crate::Method) for a loss of pairs that weights the rows of `base` by a function of one column.

@@ -8,7 +8,7 @@ use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveE
 
 options! {
     /// Options of [`wpo()`].
-    Wpo = "wpo" {
+    Wpo = "wpo", "WPO, arXiv 2406.11827" {
         /// Whether the product of a pair's weights is cut at 1 (`true`), as the paper says, or not (`false`, the default), as
         /// TRL computes it.
         clip: bool = false, with_clip, any;

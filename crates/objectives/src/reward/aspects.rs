@@ -9,7 +9,7 @@ use crate::{Batch, Column, Domain, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`aspect_regression()`]: none.
-    AspectRegression = "aspect_regression" {}
+    AspectRegression = "aspect_regression", "Arithmetic Control of LLMs for Diverse User Preferences: Directional Preference Alignment with Multi-Objective Rewards, arXiv 2402.18571" {}
 }
 
 const TARGET: Column = Column::cell("target", Domain::Any);

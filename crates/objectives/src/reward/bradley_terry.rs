@@ -23,7 +23,7 @@ pub enum RewardMargin {
 
 options! {
     /// Options of [`bradley_terry()`].
-    BradleyTerry = "bradley_terry" {
+    BradleyTerry = "bradley_terry", "TRL's reward trainer" {
         /// A margin per pair (`"column"`) or none (`"none"`, the default).
         margin: RewardMargin = RewardMargin::None, with_margin, any;
         /// Weight `c ≥ 0` of the squared sum of the two rewards; 0 by default. TRL calls it `center_rewards_coefficient`.

@@ -9,7 +9,7 @@ use crate::{Batch, InputKind, Method, ObjectiveError};
 
 options! {
     /// Options of [`sft()`]: none.
-    Sft = "sft" {}
+    Sft = "sft", "Direct Preference Optimization and its standard loss variants, arXiv 2305.18290 (the likelihood term)" {}
 }
 
 impl Method for Sft {

@@ -10,7 +10,7 @@ use crate::unpaired::{Unpaired, on_unpaired};
 
 options! {
     /// Options of [`apo_zero_unpaired()`].
-    ApoZeroUnpaired = "apo_zero_unpaired" {
+    ApoZeroUnpaired = "apo_zero_unpaired", "APO, arXiv 2408.06266" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight of the loss of desirable completions; 1 by default.

@@ -23,7 +23,7 @@ pub struct DensityRatio {
 
 options! {
     /// Options of [`bco()`].
-    Bco = "bco" {
+    Bco = "bco", "BCO, arXiv 2404.04656" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weights of undesirable completions, none by default; in a file `{ min = 0.5, max = 10 }`. With it the loss reads the

@@ -10,7 +10,7 @@ use crate::{Column, Domain, ObjectiveError};
 
 options! {
     /// Options of [`kto()`].
-    Kto = "kto" {
+    Kto = "kto", "KTO, arXiv 2402.01306" {
         /// Weight of the implicit KL penalty, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight of the loss of desirable completions; 1 by default.

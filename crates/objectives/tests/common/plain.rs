@@ -84,7 +84,7 @@ impl Plain {
             InputKind::ValuedTokens => {
                 // A value for each token, and for some rows one of the state after the last token.
                 let completion = self.sides[0].mask.clone();
-                let follows = |i: usize| i % self.width > 0 && completion[i - 1] && !completion[i];
+                let follows = |i: usize| !i.is_multiple_of(self.width) && completion[i - 1] && !completion[i];
                 self.sides[1].mask =
                     (0..completion.len()).map(|i| completion[i] || follows(i) && rng.whole(0, 2) > 0).collect();
             }

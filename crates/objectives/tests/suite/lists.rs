@@ -139,7 +139,7 @@ const SCORES: [f64; 4] = [0.5, 0.2, -0.1, -0.6];
 const GRADES: [f64; 4] = [3.0, 1.0, 2.0, 0.0];
 
 #[test]
-fn list_losses_of_the_survey() {
+fn worked_list_losses() {
     let run = |o: Objective| solved(o, &SCORES, &[0.0; 4], &[&GRADES]).0;
     let lambda = LambdaRanking::default().with_beta(1.0);
     let scaled = lambda.clone().with_scale(ListScale::IdealGain);
@@ -155,6 +155,17 @@ fn softmax_ranking_is_brain_plus_the_entropy_of_the_targets() {
     let entropy: f64 = GRADES.iter().map(|g| -g.exp() / total * (g - total.ln())).sum();
     close(&[loss], &[distance + entropy], 1e-12);
     close(&grads, &slopes, 1e-12);
+}
+
+#[test]
+fn softmax_ranking_of_warm_relevance_is_that_of_less_relevance() {
+    let at = |temperature: f64, grades: &[f64]| {
+        let config = SoftmaxRanking::default().with_beta(1.0).with_temperature(temperature);
+        solved(config, &SCORES, &[0.0; 4], &[grades])
+    };
+    let (warm, less) = (at(2.5, &GRADES), at(1.0, &GRADES.map(|g| g / 2.5)));
+    close(&[warm.0], &[less.0], 1e-14);
+    close(&warm.1, &less.1, 1e-14);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod demonstrations;
 mod family;
 mod identities;
 mod likelihoods;
@@ -12,5 +13,7 @@ mod players;
 mod proof;
 mod properties;
 mod several;
+mod spans;
 mod survey;
+mod survey_rest;
 mod worked;

@@ -13,6 +13,9 @@ fn every_method_by_default() {
             Objective::Sum(_) => {}
             Objective::Wpo(config) => prove_wpo(config.clone()),
             Objective::NashMd(config) => prove_nash_md(config.clone()),
+            Objective::BetaDpo(config) => prove_beta_dpo(config.clone()),
+            // Something has to be left to divide by.
+            Objective::SafeDpo(config) => Proof::of(config.clone()).adjust(|p, _| p.columns[0].1[0] = 0.0).run(),
             // Its curvature grows with e^h: differences are exact enough for small log-ratios alone.
             Objective::ChiPo(config) => Proof::of(config.clone()).ratios(&[0.3, 3.0, 6.0]).run(),
             _ => prove(objective),
@@ -44,6 +47,17 @@ fn prove_nash_md(config: NashMd) {
         let share =
             cells.map(|i| (beta * (side.policy[i] - side.reference[i]) - (preference - 0.5)) * moved.sides[0].policy[i]);
         share.sum::<f64>() / here.rows as f64
+    };
+    Proof::of(config).surrogate(frozen).run();
+}
+
+/// The batch's `β` is held constant.
+fn prove_beta_dpo(config: BetaDpo) {
+    let objective = Objective::from(config.clone());
+    let frozen = move |moved: &Plain, here: &Plain, row: usize| {
+        let beta = solve::<f64>(&objective, here).diagnostics.get("beta").unwrap()[row];
+        let alone = Plain { columns: Vec::new(), ..moved.clone() };
+        solve::<f64>(&Dpo::default().with_beta(beta).into(), &alone).shares[row]
     };
     Proof::of(config).surrogate(frozen).run();
 }
@@ -95,6 +109,18 @@ fn options_that_change_the_formula() {
     prove(Orpo::default().with_likelihood(Likelihood::Completion).with_lambda(1.0));
     prove(Bco::default().with_density_ratio(Some(DensityRatio { min: 0.5, max: 10.0 })));
     prove(Kto::default().with_beta(1.0).with_desirable_weight(1.33).with_undesirable_weight(0.7));
+    for link in [ConvexLink::Logistic, ConvexLink::Hinge, ConvexLink::Squared, ConvexLink::Exponential] {
+        prove(Gpo::default().with_link(link));
+    }
+    for gamma in [0.0, 1.5] {
+        prove(AttenuatedDpo::default().with_gamma(gamma));
+    }
+    prove(Bonbon::default().with_samples(2).with_alpha(0.5));
+    prove(Hypo::default().with_kl_weight(2.0));
+    prove_beta_dpo(BetaDpo::default().with_alpha(3.0).with_floor(0.5));
+    prove(OfsDpo::default().with_role(Role::Slow).with_beta(0.5));
+    prove(CofsDpo::default().with_beta(0.5));
+    prove(Tars::default().with_beta(0.1).with_spectral_beta(0.5).with_spectral_weight(2.0));
     prove(BradleyTerry::default().with_margin(RewardMargin::Column).with_centring(0.01));
 }
 
@@ -105,6 +131,8 @@ fn wrappers_and_sums() {
     prove(LdDpo::default().with_base(boxed(Ipo::default().into())));
     prove_wpo(Wpo::default().with_base(boxed(Sppo::default().into())));
     prove_wpo(Wpo::default().with_clip(true));
+    prove(TisDpo::default().with_base(boxed(Ipo::default().into())));
+    prove(Tracealign::default().with_lambda(1.0).with_sides(TracedSides::Chosen).with_base(boxed(Simpo::default().into())));
     prove(Tpo::default().with_nll_weight(0.5).with_base(boxed(Simpo::default().into())));
     prove(Xpo::default().with_alpha(0.05).with_base(boxed(Cpo::default().with_nll_weight(0.5).into())));
     let sum = |text: &str| prove(toml::from_str::<Objective>(&format!("method = 'sum'\nterms = [{text}]")).unwrap());

@@ -14,7 +14,7 @@ fn second() -> Batch {
 }
 
 #[test]
-fn standard_losses_of_a_pair() {
+fn worked_standard_losses_of_a_pair() {
     let check = |objective: Objective, want| worked(objective, &first(), want, 6e-9);
     check(Dpo::default().into(), [0.62095705, -0.04625702, 0.04625702]);
     check(Cdpo::default().into(), [0.63595705, -0.03625702, 0.03625702]);
@@ -38,7 +38,7 @@ fn standard_losses_of_a_pair() {
 }
 
 #[test]
-fn standard_losses_of_another_pair() {
+fn worked_standard_losses_of_another_pair() {
     let check = |objective: Objective, want| worked(objective, &second(), want, 6e-7);
     check(Dpo::default().into(), [0.403186, -0.033181, 0.033181]);
     check(Cdpo::default().into(), [0.473186, -0.023181, 0.023181]);
@@ -59,7 +59,7 @@ fn standard_losses_of_another_pair() {
 }
 
 #[test]
-fn at_the_reference_losses_have_their_known_values() {
+fn worked_values_at_the_reference() {
     let ln2 = std::f64::consts::LN_2;
     let batch = Batch { reference: first().policy, ..first() };
     let starts: [(Objective, f64); 9] = [

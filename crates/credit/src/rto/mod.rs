@@ -1,0 +1,5 @@
+//! Reinforced token optimisation: token rewards of a DPO model for PPO.
+
+mod rewards;
+
+pub use rewards::{Payout, Rto, RtoModels, RtoRewards, rto_rewards};

@@ -1,0 +1,43 @@
+//! The toys, one file each.
+
+use crate::Toy;
+
+/// The table of toys: a line per file, which holds `TOY`.
+macro_rules! toys {
+    ($($module:ident)*) => {
+        $( mod $module; )*
+
+        /// All toys, in the order of their names.
+        pub const TOYS: &[Toy] = &[$( $module::TOY ),*];
+    };
+}
+
+toys! {
+    asft
+    brain
+    curry_dpo
+    dno
+    dove
+    dpo
+    irpo
+    ld_dpo
+    ln_dpo
+    mah_dpo
+    modpo
+    ofs_dpo
+    properties_3d
+    redi
+    rpo
+    selm
+    sft_bridge
+    simpo
+    srpo
+    tars
+    xpo
+}
+
+/// The toy of that name (`simpo-toy`).
+pub fn find(name: &str) -> Option<&'static Toy> {
+    let row = name.strip_suffix("-toy")?;
+    TOYS.iter().find(|t| t.row == row)
+}

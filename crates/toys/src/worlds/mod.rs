@@ -1,0 +1,21 @@
+//! Worlds and tools that toys share.
+
+mod bradley_terry;
+mod chain;
+mod covered_arms;
+mod descent;
+mod length_bias;
+mod policy;
+mod random;
+mod score_pairs;
+mod token_pairs;
+
+pub(crate) use bradley_terry::{OrderedPairs, centred};
+pub(crate) use chain::{Chain, Moments, Sequence};
+pub(crate) use covered_arms::{Behaviour, CoveredArms};
+pub(crate) use descent::{Descent, Loss, Traced, descend, gradient};
+pub(crate) use length_bias::LengthBias;
+pub(crate) use policy::{PairBatch, Policy, device};
+pub(crate) use random::Stream;
+pub(crate) use score_pairs::{ScorePairs, dot, pick};
+pub(crate) use token_pairs::TokenPairs;
