@@ -118,6 +118,21 @@ proptest! {
     }
 
     #[test]
+    fn the_group_mean_counts_every_prompt_the_same(seed: u64) {
+        let plain = Plain { old: Vec::new(), ..Plain::random(6, 2.0, &mut Rng(seed)) };
+        // On policy a token's loss is minus its advantage.
+        let of_group = |group: usize| {
+            let cells: Vec<usize> = (0..6).filter(|&r| plain.groups[r] == group).flat_map(|r| plain.cells(r)).collect();
+            -cells.iter().map(|&i| plain.advantage(i)).sum::<f64>() / cells.len().max(1) as f64
+        };
+        let groups = *plain.groups.iter().max().unwrap() + 1;
+        let there: Vec<usize> = (0..groups).filter(|g| plain.groups.contains(g)).collect();
+        let want = there.iter().map(|&g| of_group(g)).sum::<f64>() / there.len() as f64;
+        let found = solve::<f64>(&Dapo::default().with_aggregation(Aggregation::GroupMean).into(), &plain);
+        close(&[found.loss, found.denominators[0]], &[want, there.len() as f64], 1e-12);
+    }
+
+    #[test]
     fn invariant_4_one_token_or_a_constant_log_ratio_make_levels_coincide(seed: u64, ratio in -1.0..1.0_f64) {
         let mut rng = Rng(seed);
         let single = Plain::random(4, 2.0, &mut rng);
