@@ -8,8 +8,8 @@ use crate::OptionError;
 ///
 /// First the error of `check`, into which [`OptionError`](crate::OptionError) and the errors of all rules convert; then
 /// name, method and one line per option: `key: Type = default, setter, rule;`. A rule is a function such as those of
-/// [`options`](mod@crate::options). The struct derives the traits of serde, so the calling crate depends on `serde`; keys that
-/// it does not know are errors, and those left out take their defaults.
+/// [`options`](mod@crate::options). The struct derives the traits of serde, so the calling crate depends on `serde`; keys
+/// that it does not know are errors, and those left out take their defaults.
 ///
 /// ```
 /// use tropism_core::options::positive;

@@ -1,15 +1,15 @@
 //! Files of reference figures, and the comparison with what a crate computes.
 //!
-//! A file is JSON with `inputs` (named sets of arrays) and `entries`; an entry names its input set, the `params` of the loss, `expected`
-//! figures and `grad` arrays. Each entry whose method and options a crate implements is computed in f64 and in f32 and compared number
-//! by number:
+//! A file is JSON with `inputs` (named sets of arrays) and `entries`; an entry names its input set, the `params` of the
+//! loss, `expected` figures and `grad` arrays. Each entry whose method and options a crate implements is computed in f64 and
+//! in f32 and compared number by number:
 //!
 //! * figures within 1e-9 (f64) or 1e-5 (f32) of `max(1, |expected|)`;
 //! * gradients of the mean loss within the same share of the array's largest element;
 //! * in f32 within 1e-4 for entries of `seed` 3, whose log-ratios are extreme.
 //!
-//! An entry with an option that the method does not read, set to anything but its neutral value, or with an unknown option, counts as not
-//! implemented, never as passed; [`Params`] keeps the books.
+//! An entry with an option that the method does not read, set to anything but its neutral value, or with an unknown option,
+//! counts as not implemented, never as passed; [`Params`] keeps the books.
 
 mod compare;
 mod params;
@@ -97,7 +97,8 @@ pub enum Precision {
     Single,
 }
 
-/// Checks every entry of a file: `plan` says what an entry asks for, `None` if it is not implemented; `evaluate` computes it.
+/// Checks every entry of a file: `plan` says what an entry asks for, `None` if it is not implemented; `evaluate` computes
+/// it.
 ///
 /// # Errors
 /// [`GoldenError`] when the text cannot be read, or an implemented entry lacks an input.

@@ -43,8 +43,8 @@ impl Aggregation {
         }
     }
 
-    /// The weight of a token in its row's loss, and the row's share of the denominator, for each row of `tokens` counted tokens
-    /// that is `kept`.
+    /// The weight of a token in its row's loss, and the row's share of the denominator, for each row of `tokens` counted
+    /// tokens that is `kept`.
     pub(crate) fn weights(self, tokens: &[usize], kept: &[bool], groups: Option<&Groups>) -> Vec<(f64, f64)> {
         let of_group = |row: usize| {
             let alone = [row];

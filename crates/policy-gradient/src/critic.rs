@@ -77,8 +77,8 @@ impl ValueClip {
 /// ∂/∂V   = V − R where the first square is at least the second, else 0
 /// ```
 ///
-/// Reports `val/clipfrac`, the share of a row's values of which the clipped square counts. Rows of which `kept` is false have
-/// neither loss nor weight.
+/// Reports `val/clipfrac`, the share of a row's values of which the clipped square counts. Rows of which `kept` is false
+/// have neither loss nor weight.
 ///
 /// Source: Schulman et al. 2017, arXiv 1707.06347, as TRL's and OpenAI's code do it.
 ///

@@ -13,7 +13,8 @@ use crate::PolicyGradientError;
 /// Source: Wang et al. 2025, arXiv 2506.01939; TRL's `top_entropy_quantile`.
 ///
 /// # Errors
-/// [`CoreError::Empty`] without entropies; [`CoreError::NotFinite`]; [`PolicyGradientError::Entry`] for a quantile outside 0 to 1.
+/// [`CoreError::Empty`] without entropies; [`CoreError::NotFinite`]; [`PolicyGradientError::Entry`] for a quantile outside 0
+/// to 1.
 ///
 /// ```
 /// use tropism_policy_gradient::entropy_threshold;

@@ -147,7 +147,8 @@ pub struct AdaptiveKl {
 /// Source: Ziegler et al. 2019, arXiv 1909.08593, section 2.2; OpenRLHF's controller.
 ///
 /// # Errors
-/// [`OptionError`] unless target and horizon are positive and finite; [`CoreError::NotFinite`] for a divergence that is not finite.
+/// [`OptionError`] unless target and horizon are positive and finite; [`CoreError::NotFinite`] for a divergence that is not
+/// finite.
 ///
 /// ```
 /// use tropism_policy_gradient::{AdaptiveKl, adapted_coefficient};

@@ -1,15 +1,19 @@
 //! Advantages and policy-gradient losses on token log-probabilities.
 //!
 //! A loss is a pure function from a [`Rollout`], sampled completions with the policy's log-probabilities on a tape, to
-//! [`LossTerms`](tropism_core::LossTerms): losses per row, each row's weight in the denominator, and diagnostics. No function samples, and
-//! none takes a mean; the caller divides once over all rows of its step. Advantages are made before, on plain slices, for the whole step.
+//! [`LossTerms`](tropism_core::LossTerms): losses per row, each row's weight in the denominator, and diagnostics. No
+//! function samples, and none takes a mean; the caller divides once over all rows of its step. Advantages are made before,
+//! on plain slices, for the whole step.
 //!
 //! | what | functions |
 //! |---|---|
-//! | advantages per completion | [`group_normalized()`], [`leave_one_out()`], [`normalize_then_sum()`], [`reinforce_baseline()`] |
-//! | advantages per token | [`gae()`], [`reinforce()`], [`step_normalized()`], [`turn_mixture()`], [`whiten()`] |
-//! | rewards and groups | [`token_rewards()`], [`sequence_penalty()`], [`soft_overlong()`], [`floor_penalty()`], [`search_steps()`], [`label_regression()`], [`adapted_coefficient()`], [`dynamic_sampling()`], [`pass_rate_bins()`] |
-//! | surrogates | [`grpo()`], [`dr_grpo()`], [`bnpo()`], [`dapo()`], [`gspo()`], [`gspo_token()`], [`gmpo()`], [`cispo()`], [`sapo()`], [`luspo()`], [`vespo()`], [`rloo()`], [`ppo()`] with [`value_loss()`] |
+//! | advantages of rows | [`group_normalized()`], [`leave_one_out()`], [`normalize_then_sum()`], [`reinforce_baseline()`] |
+//! | advantages of tokens | [`gae()`], [`reinforce()`], [`step_normalized()`], [`turn_mixture()`], [`whiten()`] |
+//! | rewards | [`token_rewards()`], [`sequence_penalty()`], [`adapted_coefficient()`], [`soft_overlong()`] |
+//! | several rewards, agents | [`label_regression()`], [`floor_penalty()`], [`search_steps()`] |
+//! | which groups | [`dynamic_sampling()`], [`pass_rate_bins()`] |
+//! | surrogates by token | [`grpo()`], [`dr_grpo()`], [`bnpo()`], [`dapo()`], [`cispo()`], [`sapo()`], [`ppo()`] |
+//! | surrogates by completion | [`gspo()`], [`gspo_token()`], [`gmpo()`], [`luspo()`], [`vespo()`], [`rloo()`] |
 //! | right against wrong | [`disco()`], [`drpo()`] |
 //!
 //! [`PolicyGradient`] picks a loss by name from a configuration file.
@@ -74,18 +78,19 @@
 //! ## Micro-batches
 //!
 //! [`Method::coupling`] says how a step may be split. [`Coupling::Rows`]: anywhere. [`Coupling::Groups`]: between groups.
-//! [`Coupling::Step`]: between groups, if each part is given the step's figure ([`entropy_threshold()`], [`old_policy_kl()`]).
-//! The parts are then divided by the whole step's denominators
+//! [`Coupling::Step`]: between groups, if each part is given the step's figure ([`entropy_threshold()`],
+//! [`old_policy_kl()`]). The parts are then divided by the whole step's denominators
 //! ([`LossTerms::into_scaled`](tropism_core::LossTerms::into_scaled)) and add up to the step, to the last digits.
 //!
 //! ## Gradients
 //!
-//! Losses are differentiable in the policy's log-probabilities, in entropies where there is a bonus, and in the critic's values; all else
-//! is constant. Trace one of the three with the gradient store and give the others an empty tape.
+//! Losses are differentiable in the policy's log-probabilities, in entropies where there is a bonus, and in the critic's
+//! values; all else is constant. Trace one of the three with the gradient store and give the others an empty tape.
 //!
 //! ## Diagnostics
 //!
-//! One value per row; [`metrics()`] turns those of a step into scalars under TRL's names, averaged over tokens where TRL does.
+//! One value per row; [`metrics()`] turns those of a step into scalars under TRL's names, averaged over tokens where TRL
+//! does.
 //!
 //! ## Features
 //!

@@ -4,10 +4,10 @@ use tropism_core::Diagnostics;
 
 /// The scalars of a step under TRL's names, from the figures per row of all its micro-batches.
 ///
-/// Figures of tokens are averaged over tokens, not over rows: `kl`, `old_policy_kl`, `entropy`, `policy/*`, `clip_ratio/low_mean`,
-/// `…/high_mean`, `…/region_mean` (over completions where a completion has one ratio), `cispo_clip_ratio`, `sampling/*/mean`,
-/// `off_policy_mask`; `val/clipfrac` over values. `clip_ratio/low_min` and `…/high_max` are the least and largest share of a
-/// completion with a token; all others are means over completions.
+/// Figures of tokens are averaged over tokens, not over rows: `kl`, `old_policy_kl`, `entropy`, `policy/*`,
+/// `clip_ratio/low_mean`, `…/high_mean`, `…/region_mean` (over completions where a completion has one ratio),
+/// `cispo_clip_ratio`, `sampling/*/mean`, `off_policy_mask`; `val/clipfrac` over values. `clip_ratio/low_min` and
+/// `…/high_max` are the least and largest share of a completion with a token; all others are means over completions.
 ///
 /// ```
 /// use tropism_core::Diagnostics;

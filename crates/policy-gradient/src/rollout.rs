@@ -7,9 +7,9 @@ use crate::{Critic, Field, Groups, Need, PolicyGradientError};
 
 /// `P` sampled completions of up to `C` tokens: the policy's log-probabilities, on a tape, and constants.
 ///
-/// The policy's mask says which tokens count; for an agent it selects the tokens that the model wrote and leaves out those of
-/// tools. What stands in other cells reaches no figure and no gradient. Log-probabilities are in nats, of logits divided by the
-/// sampling temperature.
+/// The policy's mask says which tokens count; for an agent it selects the tokens that the model wrote and leaves out those
+/// of tools. What stands in other cells reaches no figure and no gradient. Log-probabilities are in nats, of logits divided
+/// by the sampling temperature.
 ///
 /// ```
 /// use dfdx::prelude::*;

@@ -27,8 +27,8 @@ pub enum CorrectionLevel {
     Sequence,
 }
 
-/// Importance weights for samples of a sampler that computes other probabilities than the training code, for instance because
-/// it runs in another precision: `w = π_old / π_sampler`, bounded, as a constant factor of the policy term.
+/// Importance weights for samples of a sampler that computes other probabilities than the training code, for instance
+/// because it runs in another precision: `w = π_old / π_sampler`, bounded, as a constant factor of the policy term.
 ///
 /// ```text
 /// token:    w_t = exp(logp_old − logp_sampler)          sequence: w = exp Σ_t (logp_old − logp_sampler)

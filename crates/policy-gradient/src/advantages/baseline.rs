@@ -22,7 +22,8 @@ options! {
 /// REINFORCE++-baseline advantages: rewards minus the mean of their group, whitened over all tokens of the batch.
 ///
 /// ```text
-/// d_i = R_i − mean_group R        A_i = (d_i − mean) / sqrt(var + 1e-8)        moments over tokens: a row counts by its length
+/// d_i = R_i − mean_group R        A_i = (d_i − mean) / sqrt(var + 1e-8)
+///                                    moments over tokens: a row counts by its length
 /// ```
 ///
 /// Whitening takes off the mean over tokens, so that advantages of a group of equal rewards are near 0, but not 0. `mask` is

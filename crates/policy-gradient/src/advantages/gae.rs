@@ -40,7 +40,8 @@ pub struct Returns {
 /// Source: Schulman et al. 2015, arXiv 1506.02438.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`CoreError::SizeMismatch`]; [`CoreError::NotFinite`] for a number of a cell that counts.
+/// [`PolicyGradientError::Option`]; [`CoreError::SizeMismatch`]; [`CoreError::NotFinite`] for a number of a cell that
+/// counts.
 ///
 /// ```
 /// use tropism_policy_gradient::{Gae, gae};

@@ -61,13 +61,14 @@ options! {
 /// R_i = Σ_k w_k r_ik        A_i = (R_i − mean_group R) / (std R + ε)        std of the group, of the batch, or no division
 /// ```
 ///
-/// Only completions with a reward count in means and deviations. In a group of equal rewards, or of one, advantages are exactly 0.
+/// Only completions with a reward count in means and deviations. In a group of equal rewards, or of one, advantages are
+/// exactly 0.
 ///
 /// Source: Shao et al. 2024, arXiv 2402.03300; without deviation Liu et al. 2025, arXiv 2503.20783; TRL's GRPO trainer.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Core`] for another number of rows; [`PolicyGradientError::Group`] for a
-/// group of equal rewards that is refused.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Core`] for another number of rows; [`PolicyGradientError::Group`]
+/// for a group of equal rewards that is refused.
 ///
 /// ```
 /// use tropism_policy_gradient::{GroupNormalized, Groups, RewardTable, ScaleRewards, group_normalized};

@@ -51,8 +51,8 @@ options! {
 /// R_i = clip(Σ_k w_k r_ik) − penalty_i        A_i = R_i − (Σ_group R − R_i) / (n − 1)
 /// ```
 ///
-/// `penalty` is [`sequence_penalty`](crate::sequence_penalty)'s KL penalty, or empty for none. A group of which only one completion
-/// has a reward has no baseline: its advantage is 0, and the group counts as one of equal rewards.
+/// `penalty` is [`sequence_penalty`](crate::sequence_penalty)'s KL penalty, or empty for none. A group of which only one
+/// completion has a reward has no baseline: its advantage is 0, and the group counts as one of equal rewards.
 ///
 /// Source: Kool et al. 2019; Ahmadian et al. 2024, arXiv 2402.14740; TRL's RLOO trainer.
 ///

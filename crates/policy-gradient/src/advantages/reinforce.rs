@@ -29,8 +29,8 @@ options! {
 /// Source: Hu 2025, arXiv 2501.03262; verl's estimator of that name.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Core`]; [`PolicyGradientError::Entry`] for a reward that is not finite or too
-/// few tokens.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Core`]; [`PolicyGradientError::Entry`] for a reward that is not
+/// finite or too few tokens.
 ///
 /// ```
 /// use tropism_policy_gradient::{Reinforce, Variance, reinforce};

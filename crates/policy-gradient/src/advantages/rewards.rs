@@ -7,8 +7,8 @@ use crate::{Groups, PolicyGradientError};
 
 /// Rewards of `K` functions for each of some completions, with the functions' weights.
 ///
-/// NaN says that a function does not apply to a completion; a completion without any reward is left out of all statistics, and
-/// its advantage is 0. A function with weight 0 is not read at all.
+/// NaN says that a function does not apply to a completion; a completion without any reward is left out of all statistics,
+/// and its advantage is 0. A function with weight 0 is not read at all.
 ///
 /// ```
 /// use tropism_policy_gradient::RewardTable;
@@ -156,13 +156,12 @@ pub(crate) fn is_flat(rewards: &[f64], rows: &[usize]) -> bool {
     there.all(|r| Some(r) == first)
 }
 
-/// Mean and deviation of the numbers that are there; both 0 for equal numbers but for the mean.
+/// Mean and deviation of the numbers that are there; of equal numbers exactly, so that their deviation is 0.
 pub(crate) struct Moments {
     pub(crate) mean: f64,
     /// Sum of squared distances from the mean.
     squares: f64,
     n: f64,
-    flat: bool,
 }
 
 impl Moments {
@@ -172,11 +171,11 @@ impl Moments {
         let flat = there.iter().all(|v| Some(v) == there.first());
         // The rounded mean of equal numbers may differ from them.
         let mean = if flat { there.first().copied().unwrap_or(0.0) } else { there.iter().sum::<f64>() / n };
-        Self { mean, squares: there.iter().map(|v| (v - mean) * (v - mean)).sum(), n, flat }
+        Self { mean, squares: there.iter().map(|v| (v - mean) * (v - mean)).sum(), n }
     }
 
     /// Standard deviation that divides by `n − less`.
     pub(crate) fn deviation(&self, less: f64) -> f64 {
-        if self.flat || self.n <= less { 0.0 } else { (self.squares / (self.n - less)).sqrt() }
+        if self.n <= less { 0.0 } else { (self.squares / (self.n - less)).sqrt() }
     }
 }

@@ -28,8 +28,9 @@ options! {
 /// A_i  = (U_i − mean_batch U) / (std_batch U + ε)
 /// ```
 ///
-/// Unlike [`group_normalized`](crate::group_normalized) of the weighted sum, no function dominates by its range, and completions with
-/// equal sums of different rewards differ. Statistics run over the whole batch: call it before a step is split.
+/// Unlike [`group_normalized`](crate::group_normalized) of the weighted sum, no function dominates by its range, and
+/// completions with equal sums of different rewards differ. Statistics run over the whole batch: call it before a step is
+/// split.
 ///
 /// Source: GDPO, Liu et al. 2026, arXiv 2601.05242; TRL's `normalize_then_sum`.
 ///

@@ -20,8 +20,8 @@ options! {
 
 /// Advantages of tokens from rewards of steps.
 ///
-/// `rewards` is `[rows, columns]` row by row: the reward of a step stands at its last token, NaN everywhere else. With all step rewards
-/// of a group together:
+/// `rewards` is `[rows, columns]` row by row: the reward of a step stands at its last token, NaN everywhere else. With all
+/// step rewards of a group together:
 ///
 /// ```text
 /// z_s = (r_s − mean_group r) / (std_group r + ε)        A_t = Σ_{s ends at t or later} z_s
@@ -32,8 +32,8 @@ options! {
 /// Source: process supervision of Shao et al. 2024, arXiv 2402.03300, section 4.1.3.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Core`] for sizes; [`PolicyGradientError::Entry`] for an infinite reward, or one
-/// that stands outside the mask.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Core`] for sizes; [`PolicyGradientError::Entry`] for an infinite
+/// reward, or one that stands outside the mask.
 ///
 /// ```
 /// use tropism_policy_gradient::{Deviation, Groups, Steps, step_normalized};

@@ -15,7 +15,8 @@ pub enum ScorePlace {
     /// The last token of the completion, as OpenRLHF and verl do.
     #[default]
     Last,
-    /// The column after it if there is one, as TRL's PPO does: the last token receives the score through the value of that column.
+    /// The column after it if there is one, as TRL's PPO does: the last token receives the score through the value of that
+    /// column.
     AfterLast,
 }
 
@@ -33,11 +34,13 @@ options! {
 
 /// Rewards per token: `−coefficient · estimate(logp_old, logp_ref)` on each token, and the score of the completion on one.
 ///
-/// `old`, `reference` and `mask` are `[rows, columns]` row by row, `scores` one per row. Cells outside the mask get 0, but for the one
-/// after the last token where [`ScorePlace::AfterLast`] pays. No gradient flows: the penalty acts through advantages.
+/// `old`, `reference` and `mask` are `[rows, columns]` row by row, `scores` one per row. Cells outside the mask get 0, but
+/// for the one after the last token where [`ScorePlace::AfterLast`] pays. No gradient flows: the penalty acts through
+/// advantages.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`CoreError::SizeMismatch`]; [`PolicyGradientError::Entry`] for a number that is not finite.
+/// [`PolicyGradientError::Option`]; [`CoreError::SizeMismatch`]; [`PolicyGradientError::Entry`] for a number that is not
+/// finite.
 ///
 /// ```
 /// use tropism_policy_gradient::{TokenRewards, token_rewards};

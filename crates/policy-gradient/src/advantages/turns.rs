@@ -22,8 +22,8 @@ options! {
 
 /// Advantages of tokens from a reward for the turn and one for the outcome.
 ///
-/// With `norm` the group's normalisation, `c` the coefficient, and `first_result[i]` the column at which the first tool result of row `i`
-/// begins, if it has one:
+/// With `norm` the group's normalisation, `c` the coefficient, and `first_result[i]` the column at which the first tool
+/// result of row `i` begins, if it has one:
 ///
 /// ```text
 /// A_t = norm(outcome) + c · norm(turn)   for counted tokens before the first result

@@ -32,8 +32,8 @@ pub enum Shift {
 /// ```
 ///
 /// # Errors
-/// [`CoreError::SizeMismatch`]; [`CoreError::NotFinite`] for a value that counts; [`PolicyGradientError::Entry`] when there are too few
-/// values for the variance.
+/// [`CoreError::SizeMismatch`]; [`CoreError::NotFinite`] for a value that counts; [`PolicyGradientError::Entry`] when there
+/// are too few values for the variance.
 ///
 /// ```
 /// use tropism_policy_gradient::{Shift, Variance, whiten};

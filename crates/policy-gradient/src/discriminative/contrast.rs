@@ -92,16 +92,11 @@ impl<F: Fn(&Question<'_>) -> Sides> Contrast<F> {
         let tokens = |row: usize| if rollout.kept[row] { rows[row].len() as f64 } else { 0.0 };
         let tokens: Vec<f64> = (0..rows.len()).map(tokens).collect();
         let each: Vec<Vec<f64>> = rows.iter().map(|row| estimates(self.region.estimator, row)).collect();
-        let whole: f64 = tokens.iter().sum();
         let kept = each.iter().zip(&rollout.kept).filter(|(_, kept)| **kept);
-        let own = kept.map(|(e, _)| e.iter().sum::<f64>()).sum::<f64>() / whole.max(1.0);
+        let own = kept.map(|(e, _)| e.iter().sum::<f64>()).sum::<f64>() / tokens.iter().sum::<f64>().max(1.0);
         let divergence = rollout.step_kl.unwrap_or(own);
         let penalties: Vec<f64> = tokens.iter().map(|n| n * self.region.value(divergence)).collect();
-        let mut penalty_slopes = vec![0.0; cells];
-        for (row, _) in rows.iter().zip(&rollout.kept).filter(|(_, kept)| **kept) {
-            let slopes = self.region.slopes(divergence, row);
-            row.cells.iter().zip(slopes).for_each(|(&cell, slope)| penalty_slopes[cell] = slope);
-        }
+        let penalty_slopes = self.penalty_slopes(&rows, &rollout.kept, divergence, cells);
         let mut diagnostics = Diagnostics::default();
         let kl = each.iter().map(|e| mean(e)).collect();
         let columns =
@@ -112,6 +107,16 @@ impl<F: Fn(&Question<'_>) -> Sides> Contrast<F> {
         let penalty = rollout.policy.fork().attach(&penalties, &penalty_slopes)?;
         let questions = LossTerms::new(rollout.policy.attach(&host.losses, &host.slopes)?, shares, diagnostics)?;
         Ok(questions.with(LossTerms::new(penalty, tokens, Diagnostics::default())?)?)
+    }
+
+    /// Slopes of the trust region in all cells.
+    fn penalty_slopes(&self, rows: &[Row], kept: &[bool], divergence: f64, cells: usize) -> Vec<f64> {
+        let mut slopes = vec![0.0; cells];
+        for (row, _) in rows.iter().zip(kept).filter(|(_, kept)| **kept) {
+            let of_row = self.region.slopes(divergence, row);
+            row.cells.iter().zip(of_row).for_each(|(&cell, slope)| slopes[cell] = slope);
+        }
+        slopes
     }
 
     /// Losses of the questions.

@@ -37,7 +37,8 @@ options! {
         beta: f64 = 1e3, with_beta, positive;
         /// Size of the trust region, nats per token; 1e-4 by default.
         delta: f64 = 1e-4, with_delta, not_negative;
-        /// Estimate of the divergence from the policy that sampled; k1 by default, as in the released code (`kl`; `low_var_kl` is k3).
+        /// Estimate of the divergence from the policy that sampled; k1 by default, as in the released code (`kl`;
+        /// `low_var_kl` is k3).
         estimator: Estimator = Estimator::K1, with_estimator, any;
     }
 }
@@ -61,8 +62,8 @@ impl Method for Disco {
 
 /// The DisCO loss of `P` completions of `M` questions, with rewards 1 (right) and 0 (wrong).
 ///
-/// With the score `s` of a completion, its mean log-probability or importance ratio, and the right and wrong completions `P_q`, `N_q`
-/// of a question:
+/// With the score `s` of a completion, its mean log-probability or importance ratio, and the right and wrong completions
+/// `P_q`, `N_q` of a question:
 ///
 /// ```text
 /// J    = (1/M) Σ_q [ mean_{P_q} s − τ log mean_{N_q} e^{s/τ} ]     over questions with both; `basic`: mean_{N_q} s
@@ -71,20 +72,21 @@ impl Method for Disco {
 /// ∂loss/∂s = −1/(M |P_q|),  softmax_{N_q}(s/τ) / M                 ∂K-part/∂logp = −β max(K − δ, 0) / tokens  (k1)
 /// ```
 ///
-/// All questions count in `M`, all tokens in `K`, also those of questions that are only right or only wrong. Other rewards than 0 and 1, and
-/// completions without a token, are on neither side. A question weighs the same however hard it is.
+/// All questions count in `M`, all tokens in `K`, also those of questions that are only right or only wrong. Other rewards
+/// than 0 and 1, and completions without a token, are on neither side. A question weighs the same however hard it is.
 ///
-/// Two parts: questions (a row's share is 1 over its question's rows) and tokens. Whole questions must stay together; a split of a step
-/// also needs the step's divergence: [`old_policy_kl`](crate::old_policy_kl).
+/// Two parts: questions (a row's share is 1 over its question's rows) and tokens. Whole questions must stay together; a
+/// split of a step also needs the step's divergence: [`old_policy_kl`](crate::old_policy_kl).
 ///
-/// The paper writes the penalty with `β` for `β/2`; this is the released code's, whose printed loss is another expression with the same
-/// gradient. Reports `scores`, `rewards`, `valid` (1 in questions with both sides), `lengths`, `old_policy_kl`.
+/// The paper writes the penalty with `β` for `β/2`; this is the released code's, whose printed loss is another expression
+/// with the same gradient. Reports `scores`, `rewards`, `valid` (1 in questions with both sides), `lengths`,
+/// `old_policy_kl`.
 ///
 /// Source: Li et al. 2025, arXiv 2505.12366, and its code.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout has not what it
-/// reads; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout
+/// has not what it reads; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

@@ -13,8 +13,8 @@ use crate::{Coupling, Estimator, Field, Method, Need, PolicyGradientError, Rollo
 options! {
     /// Options of [`drpo()`].
     Drpo = "drpo" {
-        /// Temperature of the length reward: a completion that is shorter by this share of the capacity counts `e` times as much; 0.1
-        /// by default. Large values give [`disco()`](crate::disco()).
+        /// Temperature of the length reward: a completion that is shorter by this share of the capacity counts `e` times as
+        /// much; 0.1 by default. Large values give [`disco()`](crate::disco()).
         lambda: f64 = 0.1, with_lambda, positive;
         /// Longest completion allowed, in tokens; 8192 by default.
         capacity: f64 = 8192.0, with_capacity, positive;
@@ -46,8 +46,8 @@ impl Method for Drpo {
     }
 }
 
-/// Weights of a question's right completions by their lengths: the distribution that trades the length reward `1 − n / capacity`
-/// against the divergence from the samples, in closed form.
+/// Weights of a question's right completions by their lengths: the distribution that trades the length reward `1 − n /
+/// capacity` against the divergence from the samples, in closed form.
 ///
 /// ```text
 /// w_i = exp(r_i / λ) / Σ_j exp(r_j / λ)        r_i = 1 − n_i / capacity

@@ -48,8 +48,8 @@ impl TrustRegion {
 /// k1: logp_old − logp        k2: (logp − logp_old)² / 2        k3: e^d − 1 − d,  d = logp − logp_old
 /// ```
 ///
-/// [`disco()`](crate::disco()) and [`drpo()`](crate::drpo()) are nonlinear in it: to split a step into micro-batches, compute it over all of
-/// them first and add it to each ([`Rollout::with_step_kl`](crate::Rollout::with_step_kl)).
+/// [`disco()`](crate::disco()) and [`drpo()`](crate::drpo()) are nonlinear in it: to split a step into micro-batches,
+/// compute it over all of them first and add it to each ([`Rollout::with_step_kl`](crate::Rollout::with_step_kl)).
 ///
 /// # Errors
 /// [`CoreError::SizeMismatch`]; [`CoreError::Empty`] without a counted token; [`CoreError::NotFinite`].

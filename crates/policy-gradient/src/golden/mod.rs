@@ -1,6 +1,7 @@
 //! Checks losses, gradients and advantages against a file of reference figures (feature `golden`).
 //!
-//! Form of the file and tolerances: `tropism_golden`. Families: `grpo`, `gmpo`, `rloo`, `grpo_advantages`, `rloo_advantages`.
+//! Form of the file and tolerances: `tropism_golden`. Families: `grpo`, `gmpo`, `rloo`, `grpo_advantages`,
+//! `rloo_advantages`.
 //!
 //! ```
 //! let json = r#"{

@@ -39,8 +39,8 @@ pub fn dynamic_sampling(rewards: &[f64], groups: &Groups) -> Result<Sampled, Pol
     Ok(Sampled { kept, groups: groups.len() - dropped, dropped })
 }
 
-/// Tasks by pass rate: the bin, from 0 (hardest) to `bins − 1`, of each task that is solved sometimes; `None` for tasks that are
-/// always or never solved.
+/// Tasks by pass rate: the bin, from 0 (hardest) to `bins − 1`, of each task that is solved sometimes; `None` for tasks that
+/// are always or never solved.
 ///
 /// A rate `p` between 0 and 1 falls into bin `floor(p · bins)`.
 ///

@@ -26,20 +26,23 @@ fn costs_hold(method: &'static str, key: &'static str, costs: &[f64]) -> Result<
 
 /// Squared error of the sigmoids of `K` predicted logits of `P` answers, over the labels that are there.
 ///
-/// With logits `z`, labels `y` from 0 to 1 (`[P, K]` row by row), the mask of the labels that are there and the axes' costs `c`:
+/// With logits `z`, labels `y` from 0 to 1 (`[P, K]` row by row), the mask of the labels that are there and the axes' costs
+/// `c`:
 ///
 /// ```text
-/// f = σ(z)        losses = Σ_k mask c_k (f_k − y_k)²        weights = Σ_k mask c_k        ∂losses/∂z = 2 c (f − y) f (1 − f)
+/// f = σ(z)        losses = Σ_k mask c_k (f_k − y_k)²        weights = Σ_k mask c_k
+/// ∂losses/∂z = 2 c (f − y) f (1 − f)
 /// ```
 ///
 /// For regression without a sigmoid see `aspect_regression` of `tropism-objectives`. Combine the trained model's scores by
 /// [`RewardTable`](crate::RewardTable). Reports `error`, the row's mean absolute error over the labels that are there.
 ///
-/// Source: the reward model of multi-objective GRPO, 2025, arXiv 2503.21819; the form of its loss is not published, and this one is our
-/// choice.
+/// Source: the reward model of multi-objective GRPO, 2025, arXiv 2503.21819; the form of its loss is not published, and this
+/// one is our choice.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Entry`] for a label outside 0 to 1; [`PolicyGradientError::Core`] for sizes.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Entry`] for a label outside 0 to 1; [`PolicyGradientError::Core`]
+/// for sizes.
 ///
 /// ```
 /// use dfdx::prelude::*;

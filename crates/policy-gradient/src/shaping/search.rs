@@ -17,7 +17,8 @@ pub struct SearchRound {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SearchStep {
-    /// How much closer the best documents came to the gold ones, averaged over these; the gains of an episode sum to at most 1.
+    /// How much closer the best documents came to the gold ones, averaged over these; the gains of an episode sum to at most
+    /// 1.
     pub gain: f64,
     /// The share of the documents that were found before.
     pub redundancy: f64,
@@ -32,8 +33,8 @@ impl SearchStep {
 
 /// Gains and redundancies of the searches of one episode with `gold` gold documents.
 ///
-/// With `c_k(j)` the largest similarity of a document of round `k` with gold document `j`, and `best_k(j)` the largest of all rounds
-/// before `k`, 0 at first:
+/// With `c_k(j)` the largest similarity of a document of round `k` with gold document `j`, and `best_k(j)` the largest of
+/// all rounds before `k`, 0 at first:
 ///
 /// ```text
 /// gain_k = mean_j max(c_k(j) − best_k(j), 0)        redundancy_k = |found before| / |found|
@@ -44,7 +45,8 @@ impl SearchStep {
 /// Source: StepSearch, Wang et al. 2025, arXiv 2505.15107, without the doubled addition of its code.
 ///
 /// # Errors
-/// [`CoreError::Empty`] without gold documents; [`CoreError::SizeMismatch`]; [`PolicyGradientError::Entry`] for a similarity outside 0 to 1.
+/// [`CoreError::Empty`] without gold documents; [`CoreError::SizeMismatch`]; [`PolicyGradientError::Entry`] for a similarity
+/// outside 0 to 1.
 ///
 /// ```
 /// use tropism_policy_gradient::{SearchRound, search_steps};

@@ -21,16 +21,17 @@ declare::clipped! {
 /// ∂l/∂logp  = −r_t A_t where the first product is at most the second and r_t ≤ δ, else 0
 /// ```
 ///
-/// averaged over tokens. TRL divides by the tokens of a micro-batch, so its loss depends on the split; here the step is divided
-/// once, which is that loss without accumulation. The paper of this name normalises rewards by a Beta distribution; this is not it.
+/// averaged over tokens. TRL divides by the tokens of a micro-batch, so its loss depends on the split; here the step is
+/// divided once, which is that loss without accumulation. The paper of this name normalises rewards by a Beta distribution;
+/// this is not it.
 ///
 /// Reports the figures of all surrogates; see [`metrics`](crate::metrics).
 ///
 /// Source: TRL's GRPO trainer.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

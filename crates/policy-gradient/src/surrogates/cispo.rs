@@ -60,14 +60,14 @@ impl Surrogate for Weighted {
 /// ∂l/∂logp  = −min(r_t, ε_high) A_t
 /// ```
 ///
-/// averaged over tokens. Every token keeps a gradient; the value means nothing. Reports `cispo_clip_ratio`, the share of tokens with a
-/// positive advantage and a weight above the cap.
+/// averaged over tokens. Every token keeps a gradient; the value means nothing. Reports `cispo_clip_ratio`, the share of
+/// tokens with a positive advantage and a weight above the cap.
 ///
 /// Source: MiniMax 2025, arXiv 2506.13585; the cap of 5 from ScaleRL, Khatri et al. 2025.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

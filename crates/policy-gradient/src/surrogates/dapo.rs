@@ -31,8 +31,8 @@ declare::clipped! {
 /// Source: Yu et al. 2025, arXiv 2503.14476.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

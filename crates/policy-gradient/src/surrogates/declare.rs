@@ -1,7 +1,7 @@
 //! Declarations of surrogates: their options with those that all share.
 
-/// Options of a surrogate: `Name = "method", aggregation, KL penalty, { own options }`; adds the shared options and a function
-/// `common` that reads them.
+/// Options of a surrogate: `Name = "method", aggregation, KL penalty, { own options }`; adds the shared options and a
+/// function `common` that reads them.
 macro_rules! surrogate_options {
     ($(#[$meta:meta])* $name:ident = $method:literal, $aggregation:expr, $kl:expr, $check_kl:expr, { $($own:tt)* }) => {
         crate::options::options! {
@@ -15,11 +15,11 @@ macro_rules! surrogate_options {
                 /// Correction for a sampler with other probabilities; none by default.
                 sampler: Option<crate::SamplerCorrection> = None, with_sampler,
                     tropism_core::options::optional(crate::SamplerCorrection::check);
-                /// Share of the tokens, those of highest entropy, that the policy term keeps, from 0 to 1; all by default. The
-                /// threshold is of the batch at hand, unless the rollout brings that of the step.
+                /// Share of the tokens, those of highest entropy, that the policy term keeps, from 0 to 1; all by default.
+                /// The threshold is of the batch at hand, unless the rollout brings that of the step.
                 top_entropy_quantile: f64 = 1.0, with_top_entropy_quantile, tropism_core::options::share;
-                /// Tokens with a negative advantage leave the policy term when the completion's mean `logp_old − logp` is above this,
-                /// in nats; kept by default.
+                /// Tokens with a negative advantage leave the policy term when the completion's mean `logp_old − logp` is
+                /// above this, in nats; kept by default.
                 off_policy_mask_threshold: Option<f64> = None, with_off_policy_mask_threshold,
                     tropism_core::options::optional(tropism_core::options::not_negative);
                 /// Weight of the entropy bonus; 0 by default.

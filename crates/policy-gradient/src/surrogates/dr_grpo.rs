@@ -21,16 +21,16 @@ declare::clipped! {
 /// ∂l/∂logp  = −r_t A_t where the first product is at most the second and r_t ≤ δ, else 0
 /// ```
 ///
-/// summed over tokens and divided by `rows · L` with a constant `L`, so that a token counts the same in any completion. Advantages
-/// are [not divided by the standard deviation](crate::Deviation::None).
+/// summed over tokens and divided by `rows · L` with a constant `L`, so that a token counts the same in any completion.
+/// Advantages are [not divided by the standard deviation](crate::ScaleRewards::None).
 ///
 /// Reports the figures of all surrogates; see [`metrics`](crate::metrics).
 ///
 /// Source: Liu et al. 2025, arXiv 2503.20783.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

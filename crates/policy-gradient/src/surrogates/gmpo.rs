@@ -55,7 +55,8 @@ impl Surrogate for GeometricMean {
 
 /// The GMPO loss of `P` completions.
 ///
-/// With `h_t = logp_t − logp_old,t`, cut on the side that the sign of the advantage makes pessimistic, for `n` counted tokens:
+/// With `h_t = logp_t − logp_old,t`, cut on the side that the sign of the advantage makes pessimistic, for `n` counted
+/// tokens:
 ///
 /// ```text
 /// c_t       = min(h_t, ε_high) for A > 0,  max(h_t, −ε_low) for A < 0
@@ -63,13 +64,14 @@ impl Surrogate for GeometricMean {
 /// ∂l/∂logp  = l / n for tokens that are not cut, else 0
 /// ```
 ///
-/// averaged over completions; one without tokens counts as `−A`. The bounds are of log-ratios. A KL term cannot be weighted by the ratio.
+/// averaged over completions; one without tokens counts as `−A`. The bounds are of log-ratios. A KL term cannot be weighted
+/// by the ratio.
 ///
 /// Source: geometric-mean policy optimisation, Zhao et al. 2025, arXiv 2507.20673; TRL's trainer of that name.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

@@ -21,17 +21,17 @@ declare::clipped! {
 /// ∂l/∂logp  = −r_t A_t where the first product is at most the second and r_t ≤ δ, else 0
 /// ```
 ///
-/// averaged over the tokens of a completion, then over completions: a token of a long completion counts less. Advantages come
-/// from [`group_normalized`](crate::group_normalized). The paper adds `0.04 · k3`; TRL's trainer has no KL term by default, and
-/// aggregates as [`dapo()`](crate::dapo()).
+/// averaged over the tokens of a completion, then over completions: a token of a long completion counts less. Advantages
+/// come from [`group_normalized`](crate::group_normalized). The paper adds `0.04 · k3`; TRL's trainer has no KL term by
+/// default, and aggregates as [`dapo()`](crate::dapo()).
 ///
 /// Reports the figures of all surrogates; see [`metrics`](crate::metrics).
 ///
 /// Source: Shao et al. 2024, arXiv 2402.03300.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

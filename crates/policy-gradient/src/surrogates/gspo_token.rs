@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`gspo_token()`].
-    GspoToken = "gspo_token", gspo_token, [3e-4, 4e-4], RatioLevel::SequenceToken, Aggregation::SequenceMean, KlPenalty::none()
+    GspoToken = "gspo_token", gspo_token,
+    [3e-4, 4e-4], RatioLevel::SequenceToken, Aggregation::SequenceMean, KlPenalty::none()
 }
 
 /// The GSPO-token loss of `P` completions, for advantages that differ between tokens.
@@ -29,8 +30,8 @@ declare::clipped! {
 /// Source: Zheng et al. 2025, arXiv 2507.18071, section 4.3.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

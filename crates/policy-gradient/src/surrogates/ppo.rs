@@ -57,8 +57,8 @@ impl Method for Ppo {
     }
 }
 
-/// The PPO loss of `P` completions: the clipped ratio of [`bnpo()`](crate::bnpo()) with advantages by token, such as those of
-/// [`gae`](crate::gae), plus `value_coefficient` times [`value_loss`].
+/// The PPO loss of `P` completions: the clipped ratio of [`bnpo()`](crate::bnpo()) with advantages by token, such as those
+/// of [`gae`](crate::gae), plus `value_coefficient` times [`value_loss`].
 ///
 /// ```text
 /// r_t       = exp(logp_t − logp_old,t)
@@ -66,14 +66,14 @@ impl Method for Ppo {
 /// ∂l/∂logp  = −r_t A_t where the first product is at most the second and r_t ≤ δ, else 0
 /// ```
 ///
-/// Two parts with denominators of their own: counted tokens of the policy, counted values of the critic. The KL penalty belongs
-/// into the reward: [`token_rewards`](crate::token_rewards).
+/// Two parts with denominators of their own: counted tokens of the policy, counted values of the critic. The KL penalty
+/// belongs into the reward: [`token_rewards`](crate::token_rewards).
 ///
 /// Source: Schulman et al. 2017, arXiv 1707.06347; for language models Ziegler et al. 2019, arXiv 1909.08593; TRL's trainer.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

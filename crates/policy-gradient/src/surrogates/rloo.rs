@@ -21,15 +21,16 @@ declare::clipped! {
 /// ∂l/∂logp  = −S A in every token of the completion, where the first product is at most the second and S ≤ δ, else 0
 /// ```
 ///
-/// averaged over completions; one without tokens counts as `−A`. The KL penalty belongs into the reward: [`sequence_penalty`](crate::sequence_penalty).
+/// averaged over completions; one without tokens counts as `−A`. The KL penalty belongs into the reward:
+/// [`sequence_penalty`](crate::sequence_penalty).
 ///
 /// Reports the figures of all surrogates; see [`metrics`](crate::metrics).
 ///
 /// Source: Ahmadian et al. 2024, arXiv 2402.14740; TRL's RLOO trainer.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

@@ -71,8 +71,8 @@ impl Surrogate for Smooth {
 
 /// The VESPO loss of `P` completions.
 ///
-/// With the ratio of the completion `log w = Σ_t (logp_t − logp_old,t)`, kept in `[ln 1e−8, 20]`, and `(k, λ)` by the sign of the
-/// advantage, for each counted token:
+/// With the ratio of the completion `log w = Σ_t (logp_t − logp_old,t)`, kept in `[ln 1e−8, 20]`, and `(k, λ)` by the sign
+/// of the advantage, for each counted token:
 ///
 /// ```text
 /// φ         = sg[exp(λ + k log w − λ w)]
@@ -85,8 +85,8 @@ impl Surrogate for Smooth {
 /// Source: variational sequence-level soft policy optimisation, 2026; TRL's `vespo`.
 ///
 /// # Errors
-/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is not
-/// what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
+/// [`PolicyGradientError::Option`]; [`PolicyGradientError::Missing`] and [`PolicyGradientError::Unused`] when the rollout is
+/// not what the options read; [`PolicyGradientError::Core`] for a loss that is not finite.
 ///
 /// ```
 /// use dfdx::prelude::*;

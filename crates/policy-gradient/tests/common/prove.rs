@@ -28,8 +28,8 @@ pub(crate) struct Proof {
     skipped: Cell<usize>,
 }
 
-/// Proves a loss on random rollouts: gradients against central differences in f64, order of rows, splits into micro-batches that keep
-/// groups, masked cells, weights, dropped rows, f32 against f64, single rows.
+/// Proves a loss on random rollouts: gradients against central differences in f64, order of rows, splits into micro-batches
+/// that keep groups, masked cells, weights, dropped rows, f32 against f64, single rows.
 pub(crate) fn prove(method: impl Into<PolicyGradient>) {
     Proof::of(method).run();
 }
@@ -63,7 +63,8 @@ impl Proof {
         self
     }
 
-    /// For losses that hold a function of the policy constant: what their gradient is the gradient of, as `f(moved, unmoved, row)`.
+    /// For losses that hold a function of the policy constant: what their gradient is the gradient of, as `f(moved, unmoved,
+    /// row)`.
     #[must_use]
     pub(crate) fn surrogate(mut self, surrogate: impl Fn(&Plain, &Plain, usize) -> f64 + 'static) -> Self {
         self.surrogate = Some(Box::new(surrogate));

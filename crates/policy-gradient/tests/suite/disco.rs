@@ -165,8 +165,9 @@ proptest! {
         close(&wide.grads[0], &basic.grads[0], 1e-6);
         // A tiny temperature leaves the hardest wrong completion alone.
         let narrow = of(Negatives::Robust, 1e-6);
-        let penalty = plain.cells(0).first().map(|&i| basic.grads[0][i] + 0.5 / right(&plain, 0) / plain.cells(0).len() as f64);
-        let slopes = in_scores(&narrow, &plain, penalty.unwrap());
+        let first = plain.cells(0);
+        let penalty = basic.grads[0][first[0]] + 0.5 / right(&plain, 0) / first.len() as f64;
+        let slopes = in_scores(&narrow, &plain, penalty);
         let scores = narrow.diagnostics.get("scores").unwrap();
         let wrong: Vec<usize> = (0..4).filter(|&r| plain.rewards[r] == 0.0).collect();
         let hardest = wrong.iter().copied().max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
@@ -256,7 +257,8 @@ proptest! {
             rewards: (0..n).map(|i| if i < right { 1.0 } else { 0.0 }).collect(), groups: vec![0; n],
             entropies: vec![0.0; 2 * n], values: vec![0.0; 2 * n], kept: vec![true; n], ..Plain::default()
         };
-        for method in [PolicyGradient::from(Disco::default()), Drpo::default().with_capacity(8.0).with_lambda(lambda).into()] {
+        let drpo = Drpo::default().with_capacity(8.0).with_lambda(lambda);
+        for method in [PolicyGradient::from(Disco::default()), drpo.into()] {
             let slopes = in_scores(&solve::<f64>(&method, &plain), &plain, 0.0);
             prop_assert!((slopes[..right].iter().sum::<f64>() + 1.0).abs() < 1e-12);
         }
@@ -307,7 +309,8 @@ proptest! {
 
     #[test]
     fn drpo_invariants_2_3_4_8_weights_of_lengths(
-        lengths in prop::collection::vec(1usize..4000, 1..7), lambda in 0.05..2.0_f64, by in 0usize..4000, scale in 0.1..9.0_f64,
+        lengths in prop::collection::vec(1usize..4000, 1..7),
+        lambda in 0.05..2.0_f64, by in 0usize..4000, scale in 0.1..9.0_f64,
     ) {
         let weights = length_weights(&lengths, 8192.0, lambda);
         prop_assert!(weights.iter().all(|w| *w > 0.0) && (weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
@@ -325,7 +328,8 @@ proptest! {
             let want = if *n == shortest { 1.0 / ties } else { 0.0 };
             prop_assert!((w - want).abs() < 1e-12);
         }
-        close(&length_weights(&vec![7; lengths.len()], 8192.0, lambda), &vec![1.0 / lengths.len() as f64; lengths.len()], 1e-12);
+        let even = vec![1.0 / lengths.len() as f64; lengths.len()];
+        close(&length_weights(&vec![7; lengths.len()], 8192.0, lambda), &even, 1e-12);
     }
 
     #[test]

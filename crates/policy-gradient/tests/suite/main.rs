@@ -7,6 +7,7 @@ mod deep_research;
 mod disco;
 mod family;
 mod grpo;
+mod grpo_invariants;
 mod mo_grpo;
 mod ppo;
 mod proof;

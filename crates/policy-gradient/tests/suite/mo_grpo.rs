@@ -117,7 +117,8 @@ proptest! {
     #[test]
     fn invariant_3_affine_changes_of_an_axis_matter_in_the_first_form_alone(seed: u64, scale in 4.0..9.0_f64) {
         let scores = random(seed);
-        let moved: Vec<f64> = scores.iter().enumerate().map(|(i, s)| if i % 3 == 1 { scale * s - 2.0 } else { *s }).collect();
+        let axis = |(i, s): (usize, &f64)| if i % 3 == 1 { scale * s - 2.0 } else { *s };
+        let moved: Vec<f64> = scores.iter().enumerate().map(axis).collect();
         let of = |scores: &[f64]| RewardTable::new(scores, &[1.0; 3]).unwrap();
         let exact = NormalizeThenSum::default().with_epsilon(0.0);
         let normal = |scores: &[f64]| normalize_then_sum(&of(scores), &two(), &exact).unwrap().values;
