@@ -4,7 +4,8 @@
 //! prompt and a completion into a number. Everything here works on `&str`: no tokens, no tensors.
 //!
 //! - [`number`] reads numbers out of answers (digits or English words) and writes them as words;
-//! - [`numeric`] and [`exact`] are verifiers of a number and of a fixed string;
+//! - [`numeric`], [`marked`] and [`exact`] are verifiers of a number, of a number behind a marker (GSM8K), and of a fixed string;
+//! - [`mod@format`] asks for sections, [`repetition`] takes something off for phrases that come again;
 //! - [`length`] counts words and takes something off for over-long answers;
 //! - [`combine`] adds named rewards with weights.
 //!
@@ -28,19 +29,25 @@
 pub mod combine;
 pub mod error;
 pub mod exact;
+pub mod format;
 pub mod judged;
 pub mod length;
+pub mod marked;
 pub mod number;
 pub mod numeric;
+pub mod repetition;
 pub mod reward;
 pub mod verdict;
 
 pub use combine::{Combined, Part, Score};
 pub use error::RewardError;
 pub use exact::Exact;
+pub use format::Format;
 pub use judged::{JUDGED_CHARACTERS, judged};
 pub use length::{LengthPenalty, Unit};
+pub use marked::Marked;
 pub use number::Number;
 pub use numeric::{Numeric, Which};
+pub use repetition::Repetition;
 pub use reward::Reward;
 pub use verdict::Verdict;
