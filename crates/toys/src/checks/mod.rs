@@ -19,6 +19,7 @@ toys! {
     dno
     dove
     dpo
+    drpo
     irpo
     ld_dpo
     ln_dpo
