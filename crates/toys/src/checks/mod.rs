@@ -16,6 +16,7 @@ toys! {
     asft
     brain
     curry_dpo
+    disco
     dno
     dove
     dpo
@@ -24,6 +25,7 @@ toys! {
     ld_dpo
     ln_dpo
     mah_dpo
+    mo_grpo
     modpo
     ofs_dpo
     properties_3d
