@@ -16,13 +16,16 @@ toys! {
     asft
     brain
     curry_dpo
+    disco
     dno
     dove
     dpo
+    drpo
     irpo
     ld_dpo
     ln_dpo
     mah_dpo
+    mo_grpo
     modpo
     ofs_dpo
     properties_3d

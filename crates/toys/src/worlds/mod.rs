@@ -2,6 +2,7 @@
 
 mod bradley_terry;
 mod chain;
+mod completions;
 mod covered_arms;
 mod descent;
 mod length_bias;
@@ -12,6 +13,7 @@ mod token_pairs;
 
 pub(crate) use bradley_terry::{OrderedPairs, centred};
 pub(crate) use chain::{Chain, Moments, Sequence};
+pub(crate) use completions::{Completions, TracedRollout};
 pub(crate) use covered_arms::{Behaviour, CoveredArms};
 pub(crate) use descent::{Descent, Loss, Traced, descend, gradient};
 pub(crate) use length_bias::LengthBias;
