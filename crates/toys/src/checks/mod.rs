@@ -28,11 +28,13 @@ toys! {
     properties_3d
     redi
     rpo
+    rto
     selm
     sft_bridge
     simpo
     srpo
     tars
+    tgdpo
     xpo
 }
 

@@ -1,8 +1,10 @@
 //! What keeps a toy from its figures.
 
 use tropism_core::CoreError;
+use tropism_credit::CreditError;
 use tropism_evaluation::EvaluationError;
 use tropism_objectives::ObjectiveError;
+use tropism_policy_gradient::PolicyGradientError;
 
 /// Why a toy could not be run or judged.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -14,6 +16,12 @@ pub enum ToyError {
     /// From a loss.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),
+    /// From a loss with credit for tokens or steps.
+    #[error(transparent)]
+    Credit(#[from] CreditError),
+    /// From advantages or a policy-gradient loss.
+    #[error(transparent)]
+    PolicyGradient(#[from] PolicyGradientError),
     /// From the intervals.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

@@ -1,0 +1,25 @@
+//! The toys of credit for tokens and steps: `aligndistil`, `oprl`, `r-to-q`, `rto`, `tgdpo`.
+#![allow(clippy::unwrap_used)]
+mod common;
+use common::{came_out, mean};
+
+#[test]
+fn rto() {
+    let relations = [
+        "reward(rto 0.05, iteration 10) > reward(ppo, iteration 10)",
+        "reward(rto 0.2, iteration 20) > reward(ppo, iteration 20)",
+    ];
+    let outcome = came_out("rto", 8, &relations);
+    assert!(mean(&outcome, "reward(ppo, iteration 59)") > mean(&outcome, "reward(ppo, iteration 10)") + 1.0);
+}
+
+#[test]
+fn tgdpo() {
+    let relations = [
+        "reward(alpha 0.5, step 10) > reward(dpo, step 10)",
+        "reward(alpha 2, step 30) > reward(dpo, step 30)",
+        "loss(alpha 0.5, step 30) > loss(alpha 2, step 30)",
+        "kl(alpha 0.5, converged) > kl(alpha 2, converged)",
+    ];
+    came_out("tgdpo", 5, &relations);
+}
