@@ -4,6 +4,16 @@ mod common;
 use common::{came_out, mean};
 
 #[test]
+fn oprl() {
+    let relations = [
+        "success(alpha 1, updates 21-40) > success(alpha 0, updates 21-40)",
+        "success(alpha 0.1, updates 61-80) > success(alpha 0, updates 61-80)",
+    ];
+    let outcome = came_out("oprl", 20, &relations);
+    assert!(mean(&outcome, "success(alpha 1, updates 61-80)") > 0.5);
+}
+
+#[test]
 fn rto() {
     let relations = [
         "reward(rto 0.05, iteration 10) > reward(ppo, iteration 10)",

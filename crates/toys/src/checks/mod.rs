@@ -25,6 +25,7 @@ toys! {
     mah_dpo
     modpo
     ofs_dpo
+    oprl
     properties_3d
     redi
     rpo
