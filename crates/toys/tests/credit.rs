@@ -14,6 +14,18 @@ fn oprl() {
 }
 
 #[test]
+fn r_to_q() {
+    let relations = [
+        "correlation(2000 pairs) > correlation(200 pairs)",
+        "correlation(20000 pairs) > correlation(2000 pairs)",
+        "found(2 beams) > found(1 beam)",
+        "|found(5 beams) - 1| < 0.02",
+    ];
+    let outcome = came_out("r-to-q", 5, &relations);
+    assert!(mean(&outcome, "correlation(20000 pairs)") > 0.95);
+}
+
+#[test]
 fn rto() {
     let relations = [
         "reward(rto 0.05, iteration 10) > reward(ppo, iteration 10)",

@@ -27,6 +27,7 @@ toys! {
     ofs_dpo
     oprl
     properties_3d
+    r_to_q
     redi
     rpo
     rto
