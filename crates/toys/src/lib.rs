@@ -1,7 +1,8 @@
 //! Small-scale checks ("toys") of what papers claim, on worlds where the answer can be computed exactly.
 //!
-//! A [`Toy`] belongs to one paper. It trains tabular or linear policies with the losses of `tropism-objectives`, measures
-//! exact figures for each seed, and states *relations* between them that the paper leads one to expect.
+//! A [`Toy`] belongs to one paper. It trains tabular or linear policies with the losses of `tropism-objectives`,
+//! `tropism-credit` and `tropism-policy-gradient`, measures exact figures for each seed, and states *relations* between them
+//! that the paper leads one to expect.
 //! [`Toy::check`] runs it over several seeds and decides each relation by a paired 95 % interval: it came out, it did
 //! not, or the seeds do not tell. All toys stand in [`TOYS`].
 //!

@@ -28,14 +28,18 @@ toys! {
     mo_grpo
     modpo
     ofs_dpo
+    oprl
     properties_3d
+    r_to_q
     redi
     rpo
+    rto
     selm
     sft_bridge
     simpo
     srpo
     tars
+    tgdpo
     xpo
 }
 

@@ -9,11 +9,11 @@ use crate::ToyError;
 
 /// Pairs of completions, kept in groups of about the same width so that little of a rectangle is padding.
 #[derive(Clone, Debug)]
-pub(crate) struct TokenPairs(Vec<[Side; 2]>);
+pub(crate) struct TokenPairs(Vec<[Completions; 2]>);
 
-/// Completions of one side as a rectangle of cells; what the mask leaves out is padding.
+/// Completions as a rectangle of cells; what the mask leaves out is padding.
 #[derive(Clone, Debug)]
-struct Side {
+pub(crate) struct Completions {
     cells: Tensor<(usize,), usize, Cpu>,
     mask: Vec<bool>,
     shape: (usize, usize),
@@ -28,8 +28,9 @@ impl TokenPairs {
         let size = sorted.len().div_ceil(groups.max(1)).max(1);
         let group = |rows: &[(&[usize], &[usize])]| {
             let columns = rows.iter().map(width).max().unwrap_or_default();
-            let side =
-                |of: fn(&(&[usize], &[usize])) -> Vec<usize>| Side::new(&rows.iter().map(of).collect::<Vec<_>>(), columns);
+            let side = |of: fn(&(&[usize], &[usize])) -> Vec<usize>| {
+                Completions::new(&rows.iter().map(of).collect::<Vec<_>>(), columns)
+            };
             Ok([side(|pair| pair.0.to_vec())?, side(|pair| pair.1.to_vec())?])
         };
         Ok(Self(sorted.chunks(size).map(group).collect::<Result<_, ToyError>>()?))
@@ -62,8 +63,9 @@ impl TokenPairs {
     }
 }
 
-impl Side {
-    fn new(completions: &[Vec<usize>], columns: usize) -> Result<Self, ToyError> {
+impl Completions {
+    /// Completions given as lists of cells, of at most `columns` tokens.
+    pub(crate) fn new(completions: &[Vec<usize>], columns: usize) -> Result<Self, ToyError> {
         let padded = completions.iter().flat_map(|c| (0..columns).map(|t| c.get(t).copied()));
         let (cells, mask): (Vec<usize>, Vec<bool>) = padded.map(|c| (c.unwrap_or_default(), c.is_some())).unzip();
         CoreError::check_size("cells", completions.len() * columns, cells.len())?;
@@ -72,7 +74,8 @@ impl Side {
         Ok(Self { cells, mask, shape: (completions.len(), columns) })
     }
 
-    fn logps<T: Tape<f64, Cpu>>(
+    /// Log-probabilities of the tokens from those of the cells.
+    pub(crate) fn logps<T: Tape<f64, Cpu>>(
         &self,
         cells: Tensor<(usize,), f64, Cpu, T>,
     ) -> Result<TokenLogps<usize, usize, f64, Cpu, T>, ToyError> {
