@@ -141,9 +141,9 @@ pub struct BenchDpoArgs {
     /// Longest sequence, prompt and answer together
     #[arg(long, value_name = "N", default_value_t = 512)]
     pub max_length: usize,
-    /// Most tokens computed at a time
-    #[arg(long, value_name = "N", default_value_t = 768)]
-    pub micro_batch_tokens: usize,
+    /// Most tokens computed at a time [default: 768 in bf16, 1024 in f32]
+    #[arg(long, value_name = "N")]
+    pub micro_batch_tokens: Option<usize>,
     /// Keep only the input of each layer and compute the rest again in the backward pass
     #[arg(long)]
     pub checkpointing: bool,

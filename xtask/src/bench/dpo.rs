@@ -29,7 +29,8 @@ pub(super) fn run(args: &BenchDpoArgs) -> Result<Value, XtaskError> {
     let mut stage = Stage::new("dpo", Objective::Dpo(Dpo::default()), 5e-7);
     stage.precision = if args.common.dtype == Dtype::Bf16 { Precision::Bf16 } else { Precision::F32 };
     stage.gradient_checkpointing = args.checkpointing;
-    (stage.batch_size, stage.micro_batch_tokens) = (args.batch, args.micro_batch_tokens);
+    let most = if args.common.dtype == Dtype::Bf16 { 768 } else { 1024 };
+    (stage.batch_size, stage.micro_batch_tokens) = (args.batch, args.micro_batch_tokens.unwrap_or(most));
     let mut training = StageRun::unscored(&stage, &rows, policy, 0)?;
     let (mut seconds, mut losses) = (vec![], vec![]);
     for _ in 0..=args.steps {

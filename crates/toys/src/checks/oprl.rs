@@ -7,7 +7,7 @@ use tropism_credit::{
 };
 use tropism_policy_gradient::{Bnpo, Rollout, bnpo};
 
-use crate::worlds::{Completions, Descent, Policy, Stream, Traced, gradient, logps_of};
+use crate::worlds::{TokenRows, Descent, Policy, Stream, Traced, gradient, logps_of};
 use crate::{Chance, Figures, Relation, Toy, ToyError};
 
 const STEPS: usize = 6;
@@ -102,7 +102,7 @@ impl Agent {
         let of_step: Vec<usize> = (0..actions.len()).map(|row| row / STEPS).collect();
         let episodes = Episodes::new(&of_step, &vec![0; actions.len()], &outcomes)?;
         // a row for each step, of one token
-        let steps = Completions::new(&actions.iter().map(|&cell| vec![cell]).collect::<Vec<_>>(), 1)?;
+        let steps = TokenRows::new(&actions.iter().map(|&cell| vec![cell]).collect::<Vec<_>>(), 1)?;
         let old = logps_of(&steps, &table)?;
         self.learn(&steps, old.clone().sum()?, &episodes)?;
         let advantages = self.advantages(&steps, &old, &episodes)?;
@@ -116,7 +116,7 @@ impl Agent {
     /// One step of the reward model, if there is a pair.
     fn learn(
         &mut self,
-        steps: &Completions,
+        steps: &TokenRows,
         old: SequenceLogps<usize, f64, Cpu>,
         episodes: &Episodes,
     ) -> Result<(), ToyError> {
@@ -134,7 +134,7 @@ impl Agent {
     /// Advantages of the steps, scored by the reward model after its update.
     fn advantages(
         &self,
-        steps: &Completions,
+        steps: &TokenRows,
         old: &TokenLogps<usize, usize, f64, Cpu>,
         episodes: &Episodes,
     ) -> Result<Vec<f64>, ToyError> {

@@ -7,7 +7,7 @@ use tropism_credit::{
     Action, BeamSearch, NextTokens, SoftTree, TokenDpo, TreeValues, drift, token_credits, token_dpo,
 };
 
-use crate::worlds::{Completions, Descent, Policy, PositionPairs, Stream, descend, logps_of};
+use crate::worlds::{TokenRows, Descent, Policy, PositionPairs, Stream, descend, logps_of};
 use crate::{Chance, Figures, Relation, Toy, ToyError};
 
 const BETA: f64 = 0.5;
@@ -167,7 +167,7 @@ fn learn(world: &World, pairs: usize, random: &mut Stream, figures: &mut Figures
         let terms = token_dpo(labelled.batch.logps(policy.logps(x)?)?, labelled.batch.reference(), &config())?;
         Ok(terms.times_rows(&labelled.weights)?.mean()?)
     })?;
-    let (table, all) = (policy.table(&at)?, Completions::new(&answers, world.depth)?);
+    let (table, all) = (policy.table(&at)?, TokenRows::new(&answers, world.depth)?);
     let credits = token_credits(&logps_of(&all, &table)?, &logps_of(&all, &world.reference)?, BETA)?;
     let truth = world.optimum.credits.concat();
     let points = answers.iter().zip(&visits).enumerate().flat_map(|(row, (answer, &visit))| {
@@ -228,7 +228,7 @@ impl Labelled {
         let scale = pairs.len() as f64 / n as f64;
         let weights = counts.values().map(|count| count * scale).collect();
         let side = |of: fn(&(usize, usize)) -> usize| {
-            Completions::new(&pairs.iter().map(|pair| answers[of(pair)].clone()).collect::<Vec<_>>(), world.depth)
+            TokenRows::new(&pairs.iter().map(|pair| answers[of(pair)].clone()).collect::<Vec<_>>(), world.depth)
         };
         let batch = PositionPairs::new([side(|pair| pair.0)?, side(|pair| pair.1)?], &world.reference)?;
         Ok(Self { pairs, weights, batch })

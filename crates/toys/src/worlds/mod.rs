@@ -23,5 +23,5 @@ pub(crate) use policy::{PairBatch, Policy, device};
 pub(crate) use positions::{PositionPairs, Positions, logps_of};
 pub(crate) use random::Stream;
 pub(crate) use score_pairs::{ScorePairs, dot, pick};
-pub(crate) use token_pairs::{Completions, TokenPairs};
+pub(crate) use token_pairs::{TokenPairs, TokenRows};
 pub(crate) use token_ppo::{TokenPpo, TokenRewards};

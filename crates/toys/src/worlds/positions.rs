@@ -1,11 +1,11 @@
-//! Completions of a fixed length in which each position has a distribution of its own.
+//! TokenRows of a fixed length in which each position has a distribution of its own.
 
 use dfdx::prelude::*;
 use tropism_core::numerics::{from_f64, sigmoid_scalar};
 use tropism_core::{PairTokens, TokenLogps};
 use tropism_credit::{TokenDpo, token_dpo};
 
-use super::{Completions, Loss, Policy, Stream, Traced};
+use super::{Loss, Policy, Stream, TokenRows, Traced};
 use crate::ToyError;
 
 /// Token log-probabilities of pairs.
@@ -61,9 +61,9 @@ impl Positions {
         table.iter().zip(other).map(|(lp, o)| lp.exp() * (lp - o)).sum()
     }
 
-    /// Completions as a batch.
-    pub(crate) fn batch(&self, completions: &[Vec<usize>]) -> Result<Completions, ToyError> {
-        Completions::new(completions, self.tokens)
+    /// TokenRows as a batch.
+    pub(crate) fn batch(&self, completions: &[Vec<usize>]) -> Result<TokenRows, ToyError> {
+        TokenRows::new(completions, self.tokens)
     }
 
     /// Pairs of completions of the reference, labelled by Bradley and Terry on their true rewards.
@@ -83,14 +83,14 @@ impl Positions {
 /// Pairs by token with their log-probabilities under the reference.
 #[derive(Clone, Debug)]
 pub(crate) struct PositionPairs {
-    sides: [Completions; 2],
+    sides: [TokenRows; 2],
     reference: TokenLogpsOfPairs,
 }
 
 impl PositionPairs {
     /// Chosen and rejected completions; `reference` is a frozen table.
-    pub(crate) fn new(sides: [Completions; 2], reference: &[f64]) -> Result<Self, ToyError> {
-        let frozen = |side: &Completions| logps_of(side, reference);
+    pub(crate) fn new(sides: [TokenRows; 2], reference: &[f64]) -> Result<Self, ToyError> {
+        let frozen = |side: &TokenRows| logps_of(side, reference);
         let reference = PairTokens::new(frozen(&sides[0])?, frozen(&sides[1])?)?;
         Ok(Self { sides, reference })
     }
@@ -121,6 +121,6 @@ impl PositionPairs {
 }
 
 /// Log-probabilities of completions under a frozen table.
-pub(crate) fn logps_of(completions: &Completions, table: &[f64]) -> Result<TokenLogps<usize, usize, f64, Cpu>, ToyError> {
+pub(crate) fn logps_of(completions: &TokenRows, table: &[f64]) -> Result<TokenLogps<usize, usize, f64, Cpu>, ToyError> {
     completions.logps(from_f64(&Cpu::default(), table, (table.len(),))?)
 }

@@ -9,11 +9,11 @@ use crate::ToyError;
 
 /// Pairs of completions, kept in groups of about the same width so that little of a rectangle is padding.
 #[derive(Clone, Debug)]
-pub(crate) struct TokenPairs(Vec<[Completions; 2]>);
+pub(crate) struct TokenPairs(Vec<[TokenRows; 2]>);
 
-/// Completions as a rectangle of cells; what the mask leaves out is padding.
+/// TokenRows as a rectangle of cells; what the mask leaves out is padding.
 #[derive(Clone, Debug)]
-pub(crate) struct Completions {
+pub(crate) struct TokenRows {
     cells: Tensor<(usize,), usize, Cpu>,
     mask: Vec<bool>,
     shape: (usize, usize),
@@ -29,7 +29,7 @@ impl TokenPairs {
         let group = |rows: &[(&[usize], &[usize])]| {
             let columns = rows.iter().map(width).max().unwrap_or_default();
             let side = |of: fn(&(&[usize], &[usize])) -> Vec<usize>| {
-                Completions::new(&rows.iter().map(of).collect::<Vec<_>>(), columns)
+                TokenRows::new(&rows.iter().map(of).collect::<Vec<_>>(), columns)
             };
             Ok([side(|pair| pair.0.to_vec())?, side(|pair| pair.1.to_vec())?])
         };
@@ -63,8 +63,8 @@ impl TokenPairs {
     }
 }
 
-impl Completions {
-    /// Completions given as lists of cells, of at most `columns` tokens.
+impl TokenRows {
+    /// TokenRows given as lists of cells, of at most `columns` tokens.
     pub(crate) fn new(completions: &[Vec<usize>], columns: usize) -> Result<Self, ToyError> {
         let padded = completions.iter().flat_map(|c| (0..columns).map(|t| c.get(t).copied()));
         let (cells, mask): (Vec<usize>, Vec<bool>) = padded.map(|c| (c.unwrap_or_default(), c.is_some())).unzip();

@@ -7,7 +7,7 @@ use tropism_policy_gradient::{
     Aggregation, Critic, Gae, Ppo, Rollout, Shift, ValueClip, Variance, gae, ppo, value_loss, whiten,
 };
 
-use super::{Completions, Descent, Policy, Positions, Stream, Traced, device, gradient, logps_of};
+use super::{Descent, Policy, Positions, Stream, TokenRows, Traced, device, gradient, logps_of};
 use crate::ToyError;
 
 /// What the completions of a run are rewarded with.
@@ -76,7 +76,7 @@ impl<'a> TokenPpo<'a> {
     fn token_rewards(
         &self,
         rows: &[Vec<usize>],
-        batch: &Completions,
+        batch: &TokenRows,
         old: &TokenLogps<usize, usize, f64, Cpu>,
         rewards: &TokenRewards<'_>,
     ) -> Result<Vec<f64>, ToyError> {
