@@ -1,7 +1,7 @@
 //! Preference and supervised losses on sequence log-probabilities.
 //!
 //! Each method is one file with a config struct and a pure function from log-probabilities to
-//! [`LossTerms`](tropism_core::LossTerms): losses per row, each row's weight in the denominator, and diagnostics.
+//! [`LossTerms`]: losses per row, each row's weight in the denominator, and diagnostics.
 //! No function takes a mean; the caller divides once over all rows of its step.
 //!
 //! Pairs: [`dpo()`], [`cdpo()`], [`robust()`], [`hinge()`], [`ipo()`], [`exo()`], [`nca_pair()`], [`bco_pair()`],
