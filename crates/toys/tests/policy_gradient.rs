@@ -1,7 +1,21 @@
-//! The toys of advantages and policy-gradient losses: `disco`, `drpo`, `mo-grpo`.
+//! The toys of advantages and policy-gradient losses: `deep-research-rl`, `disco`, `drpo`, `mo-grpo`.
 #![allow(clippy::unwrap_used)]
 mod common;
 use common::{came_out, mean};
+
+#[test]
+fn deep_research_rl() {
+    let relations = [
+        "episodes(outcome, inapt) > episodes(turn, inapt)",
+        "episodes(outcome, inapt) > episodes(step, inapt)",
+        "repeated(gain, apt) > repeated(step, apt)",
+        "repeated(gain, inapt) > repeated(step, inapt)",
+    ];
+    let outcome = came_out("deep-research-rl", 12, &relations);
+    for name in ["turn, apt", "step, apt", "curriculum, apt", "turn, inapt", "step, inapt"] {
+        assert!(mean(&outcome, &format!("success({name})")) > 0.9, "{name}:\n{outcome}");
+    }
+}
 
 #[test]
 fn disco() {

@@ -28,14 +28,14 @@ const TEST_ROWS: usize = 200;
 /// A reward model (a linear head with biases, Adam 0.05, 300 steps) is fitted to 4, 16, 64 or 256 other responses, whose
 /// labels are off by N(0, 0.1), and the policy is trained with its mean score. "Rank" is the rank correlation of that score
 /// with the truth over the responses, "gain" the policy's gain in the true mean score, "tracking" the rank correlation of
-/// both over the four models. Forty seeds, for what can be improved differs much between draws of responses.
+/// both over the four models. 120 seeds, for what can be improved differs much between draws of responses.
 pub(super) const TOY: Toy = Toy {
     row: "mo-grpo",
     title: "Optimizing Safe and Aligned Language Generation: A Multi-Objective GRPO Approach",
     arxiv: "2503.21819",
     claim: "GRPO on the mean of several scores improves all of them where one alone costs another; normalising each first \
             helps the one with the smallest spread; better reward models make better policies.",
-    chance: Chance::Seeds(40),
+    chance: Chance::Seeds(120),
     relations: &[
         Relation::above("polite(equal)", "polite(uniform)"),
         Relation::above("meaningful(equal)", "meaningful(uniform)"),

@@ -16,6 +16,7 @@ toys! {
     asft
     brain
     curry_dpo
+    deep_research_rl
     disco
     dno
     dove

@@ -6,6 +6,7 @@ mod completions;
 mod covered_arms;
 mod descent;
 mod length_bias;
+pub(crate) mod lookup;
 mod policy;
 mod positions;
 mod random;
