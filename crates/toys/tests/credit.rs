@@ -4,6 +4,17 @@ mod common;
 use common::{came_out, mean};
 
 #[test]
+fn aligndistil() {
+    let relations = [
+        "reward(teacher, r 1) > reward(dpo)",
+        "reward(teacher, r 20) > reward(teacher, r 5)",
+        "|reward(student) - reward(teacher, r 20)| < 0.5",
+    ];
+    let outcome = came_out("aligndistil", 5, &relations);
+    assert!(mean(&outcome, "divergence(student, end)") < 0.2 * mean(&outcome, "divergence(student, start)"));
+}
+
+#[test]
 fn oprl() {
     let relations = [
         "success(alpha 1, updates 21-40) > success(alpha 0, updates 21-40)",

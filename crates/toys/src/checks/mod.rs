@@ -13,6 +13,7 @@ macro_rules! toys {
 }
 
 toys! {
+    aligndistil
     asft
     brain
     curry_dpo

@@ -95,6 +95,13 @@ impl PositionPairs {
         Ok(Self { sides, reference })
     }
 
+    /// The same pairs with their labels turned round.
+    pub(crate) fn reversed(&self) -> Result<Self, ToyError> {
+        let [chosen, rejected] = self.sides.clone();
+        let reference = PairTokens::new(self.reference.rejected.clone(), self.reference.chosen.clone())?;
+        Ok(Self { sides: [rejected, chosen], reference })
+    }
+
     /// Log-probabilities of both sides' tokens from those of the cells.
     pub(crate) fn logps<T: Tape<f64, Cpu>>(
         &self,
