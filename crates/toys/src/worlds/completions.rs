@@ -38,7 +38,6 @@ impl Completions {
     }
 
     /// Which cells of the rectangle count, row by row.
-    #[cfg(test)]
     pub(crate) fn mask(&self) -> &[bool] {
         &self.mask
     }
