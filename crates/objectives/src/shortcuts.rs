@@ -34,52 +34,29 @@ impl Objective {
         self.loss(Batch::<P, usize, E, D, T>::completions(policy, None))
     }
 
-    /// What the weights of a step of pairs add up to, one figure per part of the loss, known from the lengths alone.
-    ///
-    /// A trainer that splits a step hands them to [`LossTerms::sum_over`].
-    ///
-    /// # Errors
-    /// As [`loss`](Self::loss).
-    ///
-    /// ```
-    /// use tropism_objectives::{Cpo, Objective};
-    ///
-    /// let cpo = Objective::from(Cpo::default());
-    /// assert_eq!(cpo.pair_denominators(&[3, 5], &[4, 4])?, [2.0, 8.0]);
-    /// # Ok::<(), tropism_objectives::ObjectiveError>(())
-    /// ```
-    pub fn pair_denominators(&self, chosen: &[usize], rejected: &[usize]) -> Result<Vec<f64>, ObjectiveError> {
-        // Weights do not depend on log-probabilities, so any will do.
-        let dev = Cpu::default();
-        let logps = |lengths: &[usize]| {
-            let values: Vec<f64> = lengths.iter().map(|&n| -(n as f64)).collect();
-            tropism_core::numerics::from_f64::<(usize,), f64, Cpu>(&dev, &values, (lengths.len(),))
-        };
-        let policy = PairLogps::new(logps(chosen)?, logps(rejected)?, chosen, rejected)?;
-        let reference = if self.needs_reference() { Some(policy.detach()?) } else { None };
-        Ok(self.pair_loss(policy, reference)?.denominators())
-    }
-
     /// What the weights of a step add up to, one figure per part of the loss, from a batch of its lengths, masks and constants;
-    /// weights do not depend on log-probabilities, so any will do.
+    /// weights do not depend on log-probabilities, so any will do. A trainer that splits a step hands them to
+    /// [`LossTerms::sum_over`].
     ///
     /// # Errors
     /// As [`loss`](Self::loss).
+    ///
+    /// ```
+    /// use dfdx::prelude::*;
+    /// use tropism_core::PairLogps;
+    /// use tropism_objectives::{Batch, Cpo, Objective};
+    ///
+    /// let any = Cpu::default().tensor([-1.0_f64, -1.0]);
+    /// let pairs = PairLogps::new(any.clone(), any, &[3, 5], &[4, 4])?;
+    /// let cpo = Objective::from(Cpo::default());
+    /// assert_eq!(cpo.denominators(Batch::<_, usize, _, _, _>::pairs(pairs, None))?, [2.0, 8.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn denominators<P: Dim, C: Dim, E: Dtype, D: Device<E>>(
         &self,
         batch: Batch<P, C, E, D>,
     ) -> Result<Vec<f64>, ObjectiveError> {
         Ok(self.loss(batch)?.denominators())
-    }
-
-    /// What the weights of a step of single completions add up to; as [`pair_denominators`](Self::pair_denominators).
-    ///
-    /// # Errors
-    /// As [`loss`](Self::loss).
-    pub fn sequence_denominators(&self, lengths: &[usize]) -> Result<Vec<f64>, ObjectiveError> {
-        let values: Vec<f64> = lengths.iter().map(|&n| -(n as f64)).collect();
-        let logps = tropism_core::numerics::from_f64::<(usize,), f64, Cpu>(&Cpu::default(), &values, (lengths.len(),))?;
-        Ok(self.sequence_loss(SequenceLogps::new(logps, lengths)?)?.denominators())
     }
 
     /// The constants that this method reads, out of those of a combination.

@@ -1,11 +1,11 @@
 //! SamPO: both completions of a pair are compared on equally many sampled tokens.
 
 use dfdx::prelude::*;
-use tropism_core::{Columns, CoreError, LossTerms, PairTokens};
+use tropism_core::{Columns, LossTerms, PairTokens};
 
-use super::weighted::on_weighted;
+use super::weighted::{check_weights, on_weighted, weighs_tokens};
 use crate::options::{options, pair_method};
-use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveError, Per};
+use crate::{Column, Domain, Dpo, Objective, ObjectiveError, Per};
 
 options! {
     /// Options of [`sampo()`].
@@ -19,30 +19,7 @@ options! {
 const CHOSEN: Column = Column { name: "sampled/chosen", per: Per::ChosenToken, domain: Domain::Flag };
 const REJECTED: Column = Column { name: "sampled/rejected", per: Per::RejectedToken, domain: Domain::Flag };
 
-impl Method for Sampo {
-    const INPUT: InputKind = InputKind::PairTokens;
-
-    fn needs_reference(&self) -> bool {
-        self.base.needs_reference()
-    }
-
-    fn columns(&self) -> Vec<Column> {
-        [CHOSEN, REJECTED].into_iter().chain(self.base.columns()).collect()
-    }
-
-    fn couples_rows(&self) -> bool {
-        self.base.couples_rows()
-    }
-
-    fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-        &self,
-        batch: Batch<P, C, E, D, T>,
-    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
-        let sampled = [&CHOSEN, &REJECTED].map(|c| columns.get(c.name).unwrap_or_default());
-        on_weighted(policy, reference, sampled, self.base.keep(&columns)?, &self.base)
-    }
-}
+weighs_tokens!(Sampo, [CHOSEN, REJECTED]);
 
 /// A loss of pairs on sampled tokens, so that length alone makes no difference.
 ///
@@ -82,10 +59,6 @@ pub fn sampo<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     config: &Sampo,
 ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
     config.check()?;
-    let cells = [policy.chosen.mask().len(), policy.rejected.mask().len()];
-    for ((column, values), cells) in [CHOSEN, REJECTED].iter().zip(sampled).zip(cells) {
-        CoreError::check_size(column.name, cells, values.len())?;
-        column.check(Sampo::NAME, values)?;
-    }
+    check_weights(Sampo::NAME, &policy, [CHOSEN, REJECTED], sampled)?;
     on_weighted(policy, reference.into(), sampled, Columns::default(), &config.base)
 }

@@ -1,11 +1,11 @@
 //! TIS-DPO: tokens count by how much they matter to the reward.
 
 use dfdx::prelude::*;
-use tropism_core::{Columns, CoreError, LossTerms, PairTokens};
+use tropism_core::{Columns, LossTerms, PairTokens};
 
-use super::weighted::on_weighted;
+use super::weighted::{check_weights, on_weighted, weighs_tokens};
 use crate::options::{options, pair_method};
-use crate::{Batch, Column, Domain, Dpo, InputKind, Method, Objective, ObjectiveError, Per};
+use crate::{Column, Domain, Dpo, Objective, ObjectiveError, Per};
 
 options! {
     /// Options of [`tis_dpo()`].
@@ -19,30 +19,7 @@ options! {
 const CHOSEN: Column = Column { name: "token_weights/chosen", per: Per::ChosenToken, domain: Domain::NotNegative };
 const REJECTED: Column = Column { name: "token_weights/rejected", per: Per::RejectedToken, domain: Domain::NotNegative };
 
-impl Method for TisDpo {
-    const INPUT: InputKind = InputKind::PairTokens;
-
-    fn needs_reference(&self) -> bool {
-        self.base.needs_reference()
-    }
-
-    fn columns(&self) -> Vec<Column> {
-        [CHOSEN, REJECTED].into_iter().chain(self.base.columns()).collect()
-    }
-
-    fn couples_rows(&self) -> bool {
-        self.base.couples_rows()
-    }
-
-    fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-        &self,
-        batch: Batch<P, C, E, D, T>,
-    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-        let (policy, reference, columns) = batch.into_pair_tokens(Self::NAME)?;
-        let weights = [&CHOSEN, &REJECTED].map(|c| columns.get(c.name).unwrap_or_default());
-        on_weighted(policy, reference, weights, self.base.keep(&columns)?, &self.base)
-    }
-}
+weighs_tokens!(TisDpo, [CHOSEN, REJECTED]);
 
 /// A loss of pairs on sums over tokens with an importance each.
 ///
@@ -85,10 +62,6 @@ pub fn tis_dpo<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     config: &TisDpo,
 ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
     config.check()?;
-    let cells = [policy.chosen.mask().len(), policy.rejected.mask().len()];
-    for ((column, values), cells) in [CHOSEN, REJECTED].iter().zip(weights).zip(cells) {
-        CoreError::check_size(column.name, cells, values.len())?;
-        column.check(TisDpo::NAME, values)?;
-    }
+    check_weights(TisDpo::NAME, &policy, [CHOSEN, REJECTED], weights)?;
     on_weighted(policy, reference.into(), weights, Columns::default(), &config.base)
 }
