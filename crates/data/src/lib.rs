@@ -14,7 +14,10 @@
 
 pub mod audit;
 pub mod batches;
+pub mod build;
 pub mod collate;
+pub mod construct;
+pub mod curriculum;
 pub mod digest;
 pub mod error;
 pub mod hh;

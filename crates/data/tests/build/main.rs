@@ -1,0 +1,7 @@
+//! Construction, curriculum and output, in one test binary.
+#![allow(clippy::unwrap_used)]
+
+mod controls;
+mod counts;
+mod records;
+mod support;
