@@ -22,6 +22,8 @@ pub mod digest;
 pub mod error;
 pub mod hh;
 pub mod order;
+#[cfg(feature = "files")]
+pub mod output;
 pub mod pack;
 pub mod prompt;
 #[cfg(feature = "files")]

@@ -3,5 +3,7 @@
 
 mod controls;
 mod counts;
+#[cfg(feature = "files")]
+mod output;
 mod records;
 mod support;
