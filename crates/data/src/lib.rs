@@ -14,6 +14,7 @@
 
 pub mod audit;
 pub mod batches;
+pub mod buckets;
 pub mod collate;
 pub mod digest;
 pub mod error;

@@ -1,0 +1,159 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::record::Message;
+
+fn shared() -> Arc<Shared> {
+    Arc::new(Shared::new(&[("bos_token".to_owned(), "<s>".to_owned())].into()))
+}
+
+fn messages() -> Value {
+    Value::from(turns(&[Message::new("user", " <a> & 'b' \"é\" "), Message::new("assistant", "c")]))
+}
+
+fn render_within(source: &str, limits: TemplateLimits) -> Result<String, DataError> {
+    ChatTemplate::new(source, limits).render(messages(), true, &shared())
+}
+
+fn render(source: &str) -> Result<String, DataError> {
+    render_within(source, TemplateLimits::default())
+}
+
+fn error_of(source: &str) -> String {
+    render(source).unwrap_err().to_string()
+}
+
+#[test]
+fn python_methods_slices_and_specials() {
+    let text = render("{{ bos_token }}{% for m in messages[1:] %}{{ m.role.upper() }}{{ m['content'].strip() }}{% endfor %}");
+    assert_eq!(text.unwrap(), "<s>ASSISTANTc");
+    assert_eq!(render("{{ messages[0].content.strip() }}").unwrap(), "<a> & 'b' \"é\"");
+    assert_eq!(render("{% if tools is none and documents is none %}x{% endif %}{{ nowhere }}").unwrap(), "x");
+    assert_eq!(render("{{ messages[0].get('name', 'none') }}{{ 'name' in messages[0] }}").unwrap(), "noneFalse");
+    assert_eq!(render("{{ messages[-1]['content'] }}{{ messages | length }}{{ add_generation_prompt }}").unwrap(), "c2True");
+}
+
+#[test]
+fn white_space_is_pythons() {
+    let text = r"{% set t = '\u001c \u00a0a\u0085\u001f' %}[{{ t | trim }}|{{ t.strip() }}|{{ t.lstrip() }}|{{ t.rstrip() }}]";
+    let text = render(text).unwrap();
+    assert_eq!(text, "[a|a|a\u{85}\u{1f}|\u{1c} \u{a0}a]");
+    assert_eq!(render("{{ 'xaxbx' | trim('x') }}{{ 'xax'.strip('x') }}{{ 3 | trim }}").unwrap(), "axba3");
+}
+
+#[test]
+fn blocks_are_trimmed_as_transformers_does() {
+    let text = render("{% for m in messages %}\n  {%- if loop.first %}\n    {{ m.role }}\n  {% endif %}\n{% endfor %}\nend\n");
+    assert_eq!(text.unwrap(), "    user\nend");
+}
+
+#[test]
+fn loop_controls_work() {
+    let text = render("{% for m in messages %}{% if loop.last %}{% continue %}{% endif %}{{ m.role }}{% endfor %}");
+    assert_eq!(text.unwrap(), "user");
+}
+
+#[test]
+fn json_is_pythons() {
+    let text = render("{{ {'a': [1, true, none], 'b': messages[0].content}|tojson }}").unwrap();
+    assert_eq!(text, r#"{"a": [1, true, null], "b": " <a> & 'b' \"é\" "}"#);
+    let text = render("{{ {'b': [], 'a': [1, 2.5]}|tojson(indent=2) }}").unwrap();
+    assert_eq!(text, "{\n  \"b\": [],\n  \"a\": [\n    1,\n    2.5\n  ]\n}");
+    assert!(render("{{ raise_exception|tojson }}").is_err());
+}
+
+#[test]
+fn errors_tell_the_cause() {
+    let error = error_of("{{ raise_exception('roles must alternate') }}");
+    assert!(error.contains("roles must alternate"), "{error}");
+    let error = error_of("{% if %}");
+    assert!(error.contains("does not compile"), "{error}");
+    let error = error_of("{{ strftime_now('%d') }}");
+    assert!(error.contains("strftime_now"), "{error}");
+}
+
+#[test]
+fn endless_work_ends() {
+    let cases = [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(t='x') %}{% for i in range(99999) %}{% set ns.t = ns.t + ns.t %}{% endfor %}{{ ns.t }}",
+        "{{ ('x' * 1000000000) | length }}",
+        "{{ 'x'.replace('x', 'y' * 1000000) .replace('y', 'z' * 1000000) | length }}",
+        "{{ range(1000000000) | list | length }}",
+        "{% for i in range(99999) %}{{ messages | tojson | length }}{{ range(9999) | list | tojson | length }}{% endfor %}",
+    ];
+    for source in cases {
+        let start = std::time::Instant::now();
+        let error = render(source).unwrap_err().to_string();
+        assert!(error.contains("its limit") || error.contains("range has too many elements"), "{source}: {error}");
+        // generous: what is meant is that it ends at all
+        assert!(start.elapsed().as_secs() < 60, "{source}");
+    }
+}
+
+#[test]
+fn long_texts_end() {
+    let limits = TemplateLimits { output: 1000, ..TemplateLimits::default() };
+    assert_eq!(render_within("{% for i in range(1000) %}x{% endfor %}", limits).unwrap().len(), 1000);
+    let error = render_within("{% for i in range(1001) %}x{% endfor %}", limits).unwrap_err().to_string();
+    assert!(error.contains("writes more than 1000 bytes"), "{error}");
+    let error = error_of(&"x".repeat(LONGEST_SOURCE + 1));
+    assert!(error.contains("at most 1048576 are read"), "{error}");
+}
+
+#[test]
+fn depth_ends_on_a_small_stack() {
+    let deep = |depth: usize| format!("{{{{ {}1{} }}}}", "(".repeat(depth), ")".repeat(depth));
+    let sources = [
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_owned(),
+        "{% macro f(n) %}{% for i in [1] %}{{ f(n) | trim }}{% endfor %}{% endmacro %}{{ f(1) }}".to_owned(),
+        "{%- for m in messages recursive %}{{ loop(messages) }}{% endfor %}".to_owned(),
+        deep(10_000),
+        "{% if true %}".repeat(10_000),
+        "[".repeat(100_000),
+        format!("{{{{ {} }}}}", "[".repeat(100_000)),
+        format!("{{{{ {}1 }}}}", "not ".repeat(100_000)),
+        format!("{{{{ {}1 }}}}", "- ".repeat(100_000)),
+        format!("{{{{ x{} }}}}", ".a".repeat(100_000)),
+        format!("{{{{ 1{} }}}}", " + 1".repeat(100_000)),
+        format!("{{{{ 1{} }}}}", " | abs".repeat(100_000)),
+    ];
+    for source in sources {
+        // as small as the stacks of worker threads
+        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || render(&source).map(|text| text.len()));
+        let result = thread.unwrap().join();
+        assert!(result.is_ok(), "panicked");
+    }
+}
+
+#[test]
+fn values_nested_deeply_do_not_overflow() {
+    let source = "{% set ns = namespace(v=[]) %}{% for i in range(50000) %}{% set ns.v = [ns.v] %}{% endfor %}{{ ns.v | tojson }}";
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || render(source).is_err());
+    assert!(thread.unwrap().join().unwrap());
+}
+
+#[test]
+fn generation_tags_do_not_change_the_text() {
+    let source = "{% for m in messages %}\n{{ m.role }}:\n  {%- generation %}\n  {{- m.content -}}\n  {% endgeneration %}\n.\n{% endfor %}";
+    let template = ChatTemplate::new(source, TemplateLimits::default());
+    assert!(template.has_generation_tags());
+    let marked = template.render_marked(messages(), &shared()).unwrap();
+    assert_eq!(marked.text, template.render(messages(), false, &shared()).unwrap());
+    let written: Vec<&str> = marked.written.iter().map(|range| &marked.text[range.clone()]).collect();
+    assert_eq!(written, [" <a> & 'b' \"é\" ", "c"]);
+    // the loop and variables around are seen within, and variables set within stay there
+    let source = "{% set x = 1 %}{% for m in messages %}{% generation %}{% set x = x + loop.index %}{{ x }}{% endgeneration %}\
+                  {{ x }}{% endfor %}";
+    let template = ChatTemplate::new(source, TemplateLimits::default());
+    assert_eq!(template.render(messages(), false, &shared()).unwrap(), "2131");
+    assert_eq!(template.render_marked(messages(), &shared()).unwrap().written, [0..1, 2..3]);
+}
+
+#[test]
+fn tags_that_a_filter_sees_are_refused() {
+    let source = "{% set t %}{% generation %} a {% endgeneration %}{% endset %}{{ t | trim }}";
+    let error = ChatTemplate::new(source, TemplateLimits::default()).render_marked(messages(), &shared()).unwrap_err();
+    assert!(error.to_string().contains("outside of filters"), "{error}");
+    let none = ChatTemplate::new("x", TemplateLimits::default()).render_marked(messages(), &shared()).unwrap_err();
+    assert!(none.to_string().contains("has no {% generation %} tags"), "{none}");
+}
