@@ -29,12 +29,19 @@ fn pair(row: &Value, number: usize) -> Pair {
     let source = Source::row("tokenized.json", number);
     let (chosen, rejected): (Text, Text) = (list(&row["chosen"]), list(&row["rejected"]));
     if !row["prompt"].is_null() {
-        return Pair { source, prompt: list(&row["prompt"]), chosen, rejected, numbers: Default::default() };
+        return Pair {
+            source,
+            prompt: list(&row["prompt"]),
+            tools: Default::default(),
+            chosen,
+            rejected,
+            numbers: Default::default(),
+        };
     }
     let (Text::Chat(chosen), Text::Chat(rejected)) = (chosen, rejected) else { panic!("plain row without prompt") };
     let parts = divide(chosen, rejected).unwrap();
     let [prompt, chosen, rejected] = [parts.prompt, parts.chosen, parts.rejected].map(Text::Chat);
-    Pair { source, prompt, chosen, rejected, numbers: Default::default() }
+    Pair { source, prompt, tools: Default::default(), chosen, rejected, numbers: Default::default() }
 }
 
 fn pairs(golden: &Value, section: &str) -> Vec<Pair> {

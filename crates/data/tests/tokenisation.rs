@@ -16,6 +16,7 @@ fn chat_pair(chosen: &str) -> Pair {
     Pair {
         source: Source { file: "d.jsonl".into(), row: 2, line: Some(5) },
         prompt: text("user", "q"),
+        tools: Default::default(),
         chosen: text("assistant", chosen),
         rejected: text("assistant", "no"),
         numbers: Default::default(),
@@ -24,7 +25,14 @@ fn chat_pair(chosen: &str) -> Pair {
 
 fn plain_pair(row: usize, prompt: &str, chosen: &str, rejected: &str) -> Pair {
     let [prompt, chosen, rejected] = [prompt, chosen, rejected].map(|text| Text::Plain(text.into()));
-    Pair { source: Source::row("d.parquet", row), prompt, chosen, rejected, numbers: Default::default() }
+    Pair {
+        source: Source::row("d.parquet", row),
+        prompt,
+        tools: Default::default(),
+        chosen,
+        rejected,
+        numbers: Default::default(),
+    }
 }
 
 #[test]

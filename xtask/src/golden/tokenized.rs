@@ -67,7 +67,14 @@ impl Check<'_> {
         let source = Source::row(self.path.display().to_string(), number);
         let (chosen, rejected): (Text, Text) = (self.get(&row["chosen"])?, self.get(&row["rejected"])?);
         if !row["prompt"].is_null() {
-            return Ok(Pair { source, prompt: self.get(&row["prompt"])?, chosen, rejected, numbers: Default::default() });
+            return Ok(Pair {
+                source,
+                prompt: self.get(&row["prompt"])?,
+                tools: Default::default(),
+                chosen,
+                rejected,
+                numbers: Default::default(),
+            });
         }
         let (Text::Chat(chosen), Text::Chat(rejected)) = (chosen, rejected) else {
             return Err(broken(self.path, &format!("row {number}: plain text without a prompt")));
@@ -76,6 +83,7 @@ impl Check<'_> {
         Ok(Pair {
             source,
             prompt: Text::Chat(parts.prompt),
+            tools: Default::default(),
             chosen: Text::Chat(parts.chosen),
             rejected: Text::Chat(parts.rejected),
             numbers: Default::default(),

@@ -138,7 +138,7 @@ fn is_dialogue(text: &Text) -> bool {
 }
 
 fn given(source: Source, prompt: Text, chosen: Text, rejected: Text) -> Result<Pair, &'static str> {
-    let pair = Pair { source, prompt, chosen, rejected, numbers: Numbers::new() };
+    let pair = Pair { source, prompt, tools: Default::default(), chosen, rejected, numbers: Numbers::new() };
     pair.problem().map_or(Ok(pair), Err)
 }
 
