@@ -1,13 +1,11 @@
 //! Text and ids of prompts with completions.
 
-use minijinja::value::Value;
-
 use super::boundary::{Boundary, Merged};
 use super::fast::{Fast, Stretch, Worker};
-use super::template::turns;
+use super::template::{Chat, tools, turns};
 use crate::DataError;
 use crate::audit::Audit;
-use crate::record::{Source, Text};
+use crate::record::{Source, Text, Tools};
 use crate::text::Tokenizer;
 
 /// Characters shown on either side of a prefix error.
@@ -20,6 +18,7 @@ pub(super) const MERGED: &str = "prompt and completion merge in a token";
 pub(super) struct Record<'a> {
     pub(super) at: &'a Source,
     pub(super) prompt: &'a Text,
+    pub(super) tools: &'a Tools,
     pub(super) sides: Vec<&'a Text>,
 }
 
@@ -99,7 +98,8 @@ fn encode_one(
         sides.push(whole);
     }
     let chat = record.prompt.is_chat();
-    let follows = sides.first().and_then(|side| side.first().copied());
+    let first = sides.first().and_then(|side| side.first());
+    let follows = first.copied().filter(|first| sides.iter().all(|side| side.first() == Some(first)));
     tokenizer.ends.begin(&mut prompt, follows, chat);
     for side in &mut sides {
         tokenizer.ends.end(side, chat);
@@ -154,7 +154,10 @@ fn ids_together(tokenizer: &Tokenizer, fast: &Fast, worker: &mut Worker, texts: 
 fn writes_special(tokenizer: &Tokenizer, text: &Text) -> bool {
     match text {
         Text::Plain(text) => tokenizer.writes_special(text),
-        Text::Chat(messages) => messages.iter().any(|message| tokenizer.writes_special(&message.content)),
+        Text::Chat(messages) => messages.iter().any(|message| {
+            let further = || message.extras.iter().any(|(_, value)| tokenizer.writes_special(&value.to_string()));
+            tokenizer.writes_special(&message.content) || further()
+        }),
     }
 }
 
@@ -174,20 +177,21 @@ fn texts_of(tokenizer: &Tokenizer, record: &Record<'_>) -> Result<Texts, DataErr
         }
         Text::Chat(prompt) => {
             let template = tokenizer.chat_template()?;
-            let before = turns(prompt);
+            let mut chat = Chat { turns: turns(prompt), tools: tools(record.tools), open: true };
             let named = |error: DataError| DataError::row(record.at, error.to_string());
-            let text = template.render(Value::from(before.clone()), true, &tokenizer.shared).map_err(named)?;
-            let whole = |side: &&Text| {
+            let text = template.render(&chat, &tokenizer.shared).map_err(named)?;
+            chat.open = false;
+            let mut whole = |side: &&Text| {
                 let Text::Chat(side) = side else {
                     return Err(mixed(record.at));
                 };
-                let mut all = before.clone();
-                all.extend(turns(side));
-                let whole = template.render(Value::from(all), false, &tokenizer.shared).map_err(named)?;
+                chat.turns.truncate(prompt.len());
+                chat.turns.extend(turns(side));
+                let whole = template.render(&chat, &tokenizer.shared).map_err(named)?;
                 check_prefix(record.at, &text, &whole)?;
                 Ok(whole)
             };
-            let wholes = record.sides.iter().map(whole).collect::<Result<_, _>>()?;
+            let wholes = record.sides.iter().map(&mut whole).collect::<Result<_, _>>()?;
             Ok(Texts { prompt: text, wholes })
         }
     }

@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use minijinja::value::Value;
 use serde::{Deserialize, Serialize};
 
 use super::encode::check_prefix;
-use super::template::{Marked, turns};
+use super::template::{Chat, Marked, tools, turns};
 use super::Tokenizer;
 use crate::DataError;
-use crate::record::{Message, Source};
+use crate::record::{Message, Source, Value};
 use crate::tokens::TokenChat;
 
 /// How the assistant's part of a rendered conversation is found.
@@ -35,7 +34,7 @@ pub enum AssistantMask {
 /// use tropism_data::text::{AssistantMask, BuiltIn, Tokenizer, tokenize_chat};
 /// let tokenizer = Tokenizer::train(["a b"].into_iter(), 259)?.with_built_in(BuiltIn::ChatMl)?;
 /// let messages = [Message::new("user", "q"), Message::new("assistant", "a")];
-/// let chat = tokenize_chat(&tokenizer, &Source::row("made up", 1), &messages, AssistantMask::Tags)?;
+/// let chat = tokenize_chat(&tokenizer, &Source::row("made up", 1), &messages, &[], AssistantMask::Tags)?;
 /// let trained: Vec<u32> = chat.ids.iter().zip(&chat.mask).filter(|(_, on)| **on).map(|(id, _)| *id).collect();
 /// assert_eq!(tokenizer.decode(&trained, false)?, "a<|im_end|>\n");
 /// # Ok::<(), tropism_data::DataError>(())
@@ -48,6 +47,7 @@ pub fn tokenize_chat(
     tokenizer: &Tokenizer,
     at: &Source,
     messages: &[Message],
+    offered: &[Value],
     mask: AssistantMask,
 ) -> Result<TokenChat, DataError> {
     let named = |error: DataError| match error {
@@ -57,9 +57,9 @@ pub fn tokenize_chat(
     let marked = match mask {
         AssistantMask::Tags => tokenizer
             .chat_template()
-            .and_then(|template| template.render_marked(Value::from(turns(messages)), &tokenizer.shared))
+            .and_then(|template| template.render_marked(&whole(messages, offered), &tokenizer.shared))
             .map_err(named)?,
-        AssistantMask::Prefix => by_prefix(tokenizer, at, messages).map_err(named)?,
+        AssistantMask::Prefix => by_prefix(tokenizer, at, messages, offered).map_err(named)?,
     };
     let (mut ids, written) = tokenizer.with_worker(|worker| {
         let ids = tokenizer.encode_with(worker, &marked.text)?;
@@ -87,10 +87,17 @@ pub fn tokenize_chat(
     Ok(TokenChat { source: at.clone(), ids, mask: on })
 }
 
+fn whole(messages: &[Message], offered: &[Value]) -> Chat {
+    Chat { turns: turns(messages), tools: tools(offered), open: false }
+}
+
 /// The rendered conversation, with assistant turns found by rendering its beginnings.
-fn by_prefix(tokenizer: &Tokenizer, at: &Source, messages: &[Message]) -> Result<Marked, DataError> {
-    let (template, all) = (tokenizer.chat_template()?, turns(messages));
-    let render = |count: usize, open: bool| template.render(Value::from(&all[..count]), open, &tokenizer.shared);
+fn by_prefix(tokenizer: &Tokenizer, at: &Source, messages: &[Message], offered: &[Value]) -> Result<Marked, DataError> {
+    let (template, all) = (tokenizer.chat_template()?, whole(messages, offered));
+    let render = |count: usize, open: bool| {
+        let chat = Chat { turns: all.turns[..count].to_vec(), tools: all.tools.clone(), open };
+        template.render(&chat, &tokenizer.shared)
+    };
     let text = render(messages.len(), false)?;
     let mut written = Vec::new();
     for (turn, _) in messages.iter().enumerate().filter(|(_, message)| message.role == "assistant") {

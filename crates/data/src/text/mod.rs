@@ -28,11 +28,10 @@ pub use stream::{PreparedPairs, prepare_pairs};
 pub use template::{BuiltIn, ChatTemplate, TemplateLimits};
 
 use crate::DataError;
-use crate::record::{Message, Text};
+use crate::record::{Message, Text, Value};
 use fast::{Fast, Worker};
-use minijinja::value::Value;
 use policy::Ends;
-use template::{Shared, turns};
+use template::{Chat, Shared, tools, turns};
 
 /// A tokenizer with its special tokens and, where it has one, its chat template.
 ///
@@ -95,21 +94,23 @@ impl Tokenizer {
     ///
     /// # Errors
     /// As for [`Tokenizer::render`] and [`Tokenizer::encode`].
-    pub fn encode_prompt(&self, prompt: &Text) -> Result<Vec<u32>, DataError> {
+    pub fn encode_prompt(&self, prompt: &Text, tools: &[Value]) -> Result<Vec<u32>, DataError> {
         let mut ids = match prompt {
             Text::Plain(text) => self.encode(text)?,
-            Text::Chat(messages) => self.encode(&self.render(messages, true)?)?,
+            Text::Chat(messages) => self.encode(&self.render_with_tools(messages, tools, true)?)?,
         };
         self.ends.begin(&mut ids, None, prompt.is_chat());
         Ok(ids)
     }
 
-    /// Ids by the tokenizers library alone, on its general path. [`Tokenizer::encode`] gives the same; this is what it is
-    /// tested against, and slower.
-    ///
-    /// # Errors
-    /// As for [`Tokenizer::encode`].
-    pub fn encode_by_library(&self, text: &str) -> Result<Vec<u32>, DataError> {
+    /// The tokenizer without its fast path: every text goes through the library. The ids are the same; this is what the fast
+    /// path is tested and measured against.
+    pub fn by_library(mut self) -> Self {
+        self.fast = None;
+        self
+    }
+
+    fn encode_by_library(&self, text: &str) -> Result<Vec<u32>, DataError> {
         let encoding = self.inner.encode_fast(text, false).map_err(|error| self.failed(&*error))?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -169,7 +170,21 @@ impl Tokenizer {
     /// # Errors
     /// Where there is no template, or the template cannot be compiled, refuses the messages or goes beyond its limits.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String, DataError> {
-        self.chat_template()?.render(Value::from(turns(messages)), add_generation_prompt, &self.shared)
+        self.render_with_tools(messages, &[], add_generation_prompt)
+    }
+
+    /// As [`Tokenizer::render`], with the tools that the assistant may call.
+    ///
+    /// # Errors
+    /// As there; tools for a template that does not show any.
+    pub fn render_with_tools(
+        &self,
+        messages: &[Message],
+        offered: &[Value],
+        add_generation_prompt: bool,
+    ) -> Result<String, DataError> {
+        let chat = Chat { turns: turns(messages), tools: tools(offered), open: add_generation_prompt };
+        self.chat_template()?.render(&chat, &self.shared)
     }
 
     /// The chat template.

@@ -82,9 +82,8 @@ impl Ends {
         self.eos.is_none() && self.policy.eos != Eos::Never
     }
 
-    /// Brings the beginning of a prompt into order. `follows` is what comes after it.
-    ///
-    /// A BOS at the beginning of the completion counts where the prompt is empty.
+    /// Brings the beginning of a prompt into order. `follows` is what all completions begin with, where they
+    /// do: a BOS there counts where the prompt is empty.
     pub(super) fn begin(&self, prompt: &mut Vec<u32>, follows: Option<u32>, chat: bool) {
         let Some(bos) = self.bos else {
             return;

@@ -4,7 +4,7 @@ use super::boundary::Boundary;
 use super::encode::{Encoded, MERGED, Notes, Record, encode};
 use crate::DataError;
 use crate::audit::Audit;
-use crate::record::{Pair, Sample, Source, Text};
+use crate::record::{self, Pair, Sample, Source, Text, Tools};
 use crate::text::Tokenizer;
 use crate::tokens::{LengthOptions, TokenGroup, TokenPair, TokenSample};
 
@@ -42,8 +42,18 @@ pub struct TextGroup {
     pub source: Source,
     /// What all responses answer.
     pub prompt: Text,
+    /// Tools that the prompt offers.
+    pub tools: Tools,
     /// The responses, in an order that means what the caller wants it to mean.
     pub responses: Vec<Text>,
+}
+
+impl From<&record::Record> for TextGroup {
+    /// The record's prompt with all of its responses, in the record's order.
+    fn from(record: &record::Record) -> Self {
+        let responses = record.responses.iter().map(|response| response.content.clone()).collect();
+        Self { source: record.source.clone(), prompt: record.prompt.clone(), tools: record.tools.clone(), responses }
+    }
 }
 
 /// Tokenises one pair, uncut, by the rules of TRL's preference trainer.
@@ -251,7 +261,7 @@ fn encode_pairs(tokenizer: &Tokenizer, pairs: &[Pair], boundary: Boundary) -> Fo
         tokenizer,
         pairs,
         boundary,
-        |pair| Record { at: &pair.source, prompt: &pair.prompt, sides: vec![&pair.chosen, &pair.rejected] },
+        |pair| Record { at: &pair.source, prompt: &pair.prompt, tools: &pair.tools, sides: vec![&pair.chosen, &pair.rejected] },
         |pair, prompt, mut sides| {
             let (rejected, chosen) = (sides.pop().unwrap_or_default(), sides.pop().unwrap_or_default());
             let (source, numbers) = (pair.source.clone(), pair.numbers.clone());
@@ -265,7 +275,7 @@ fn encode_samples(tokenizer: &Tokenizer, samples: &[Sample], boundary: Boundary)
         tokenizer,
         samples,
         boundary,
-        |sample| Record { at: &sample.source, prompt: &sample.prompt, sides: vec![&sample.completion] },
+        |sample| Record { at: &sample.source, prompt: &sample.prompt, tools: &sample.tools, sides: vec![&sample.completion] },
         |sample, prompt, mut sides| {
             let completion = sides.pop().unwrap_or_default();
             TokenSample { source: sample.source.clone(), prompt, completion }
@@ -281,7 +291,7 @@ fn encode_groups(tokenizer: &Tokenizer, groups: &[TextGroup], boundary: Boundary
         tokenizer,
         groups,
         boundary,
-        |group| Record { at: &group.source, prompt: &group.prompt, sides: group.responses.iter().collect() },
+        |group| Record { at: &group.source, prompt: &group.prompt, tools: &group.tools, sides: group.responses.iter().collect() },
         |group, prompt, responses| TokenGroup { source: group.source.clone(), prompt, responses },
     )
 }

@@ -32,7 +32,7 @@ pub struct PreparedPairs<'a, I> {
 /// let rows = (1..=5000).map(|row| {
 ///     let source = Source::row("counted", row);
 ///     let (prompt, chosen, rejected) = (plain("one"), plain(" two"), plain(" one"));
-///     Ok(Pair { source, prompt, chosen, rejected, numbers: Default::default() })
+///     Ok(Pair { source, prompt, tools: vec![], chosen, rejected, numbers: Default::default() })
 /// });
 /// let mut prepared = prepare_pairs(&tokenizer, rows, &PrepareOptions::default())?;
 /// assert_eq!(prepared.by_ref().filter(|pair| pair.is_ok()).count(), 5000);

@@ -16,7 +16,7 @@ use minijinja::{Environment, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 pub use builtin::BuiltIn;
-pub(super) use context::{Shared, turns};
+pub(super) use context::{Shared, tools, turns};
 pub(super) use generation::Marked;
 
 use crate::DataError;
@@ -49,6 +49,20 @@ impl Default for TemplateLimits {
     }
 }
 
+/// A compiled template, or why it does not compile.
+type Compiled = Result<Arc<Environment<'static>>, String>;
+
+/// A conversation to render.
+#[derive(Debug, Clone)]
+pub(super) struct Chat {
+    /// The messages as values (see [`turns`]).
+    pub(super) turns: Vec<Value>,
+    /// The tools as a value (see [`tools`]).
+    pub(super) tools: Value,
+    /// Whether the text ends in the opening of an assistant turn.
+    pub(super) open: bool,
+}
+
 /// A chat template.
 ///
 /// The source is compiled at once; why it does not compile matters only to those who render. It sees `messages`, `tools`,
@@ -60,9 +74,10 @@ impl Default for TemplateLimits {
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
     source: Arc<str>,
-    compiled: Result<Arc<Environment<'static>>, String>,
+    compiled: Compiled,
     /// The template that marks what the assistant wrote, where it has tags for it.
-    marking: Option<Result<Arc<Environment<'static>>, String>>,
+    marking: Option<Compiled>,
+    reads_tools: bool,
     limits: TemplateLimits,
 }
 
@@ -72,7 +87,10 @@ impl ChatTemplate {
         let (plain, tags) = generation::translate(source, false);
         let compiled = compile(plain, &limits).map(Arc::new);
         let marking = tags.then(|| compile(generation::translate(source, true).0, &limits).map(Arc::new));
-        Self { source: source.into(), compiled, marking, limits }
+        let reads_tools = compiled.as_ref().is_ok_and(|environment| {
+            environment.get_template(NAME).is_ok_and(|template| template.undeclared_variables(false).contains("tools"))
+        });
+        Self { source: source.into(), compiled, marking, reads_tools, limits }
     }
 
     /// Whether the template compiles.
@@ -90,40 +108,48 @@ impl ChatTemplate {
         &self.source
     }
 
+    /// Whether the template reads `tools`.
+    pub fn shows_tools(&self) -> bool {
+        self.reads_tools
+    }
+
     /// Whether the template marks what the assistant wrote.
     pub fn has_generation_tags(&self) -> bool {
         self.marking.is_some()
     }
 
-    /// The text of messages, given as values (see [`turns`]).
-    pub(super) fn render(
-        &self,
-        messages: Value,
-        add_generation_prompt: bool,
-        shared: &Arc<Shared>,
-    ) -> Result<String, DataError> {
-        self.run(&self.compiled, Root { messages, add_generation_prompt, shared: Arc::clone(shared) })
+    /// The text of a conversation.
+    pub(super) fn render(&self, chat: &Chat, shared: &Arc<Shared>) -> Result<String, DataError> {
+        self.run(&self.compiled, chat, shared)
     }
 
-    /// The text of messages with the ranges that the template's tags say the assistant wrote.
-    pub(super) fn render_marked(&self, messages: Value, shared: &Arc<Shared>) -> Result<Marked, DataError> {
+    /// The text of a conversation with the ranges that the template's tags say the assistant wrote.
+    pub(super) fn render_marked(&self, chat: &Chat, shared: &Arc<Shared>) -> Result<Marked, DataError> {
         let Some(marking) = &self.marking else {
             let reason = "has no {% generation %} tags; take the assistant's turns by prefix, or a template with tags";
             return Err(DataError::Template { reason: reason.to_owned() });
         };
-        let root = Root { messages: messages.clone(), add_generation_prompt: false, shared: Arc::clone(shared) };
-        let marked = Marked::read(&self.run(marking, root)?)?;
+        let marked = Marked::read(&self.run(marking, chat, shared)?)?;
         // a filter around a marked block may see the marks; then the text without them is another
-        if marked.text != self.render(messages, false, shared)? {
+        if marked.text != self.render(chat, shared)? {
             let reason = "changes a text that its generation tags enclose; put the tags outside of filters and macros";
             return Err(DataError::Template { reason: reason.to_owned() });
         }
         Ok(marked)
     }
 
-    fn run(&self, compiled: &Result<Arc<Environment<'static>>, String>, root: Root) -> Result<String, DataError> {
+    fn run(&self, compiled: &Compiled, chat: &Chat, shared: &Arc<Shared>) -> Result<String, DataError> {
         let fail = |reason: String| DataError::Template { reason };
         let environment = compiled.as_ref().map_err(|error| fail(format!("does not compile: {error}")))?;
+        if !chat.tools.is_none() && !self.reads_tools {
+            return Err(fail("does not show tools, and the row has some; take a template that does".to_owned()));
+        }
+        let root = Root {
+            messages: Value::from(chat.turns.clone()),
+            tools: chat.tools.clone(),
+            add_generation_prompt: chat.open,
+            shared: Arc::clone(shared),
+        };
         let template = environment.get_template(NAME).map_err(|error| fail(chain(&error)))?;
         let mut output = Bounded { bytes: Vec::with_capacity(root.size_hint()), most: self.limits.output, over: false };
         let result = template.render_captured_to(Value::from_object(root), &mut output).map(drop);

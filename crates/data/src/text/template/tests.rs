@@ -1,17 +1,18 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::record::Message;
+use crate::record::{self, Message};
 
 fn shared() -> Arc<Shared> {
     Arc::new(Shared::new(&[("bos_token".to_owned(), "<s>".to_owned())].into()))
 }
 
-fn messages() -> Value {
-    Value::from(turns(&[Message::new("user", " <a> & 'b' \"é\" "), Message::new("assistant", "c")]))
+fn chat(open: bool) -> Chat {
+    let messages = [Message::new("user", " <a> & 'b' \"é\" "), Message::new("assistant", "c")];
+    Chat { turns: turns(&messages), tools: Value::from(()), open }
 }
 
 fn render_within(source: &str, limits: TemplateLimits) -> Result<String, DataError> {
-    ChatTemplate::new(source, limits).render(messages(), true, &shared())
+    ChatTemplate::new(source, limits).render(&chat(true), &shared())
 }
 
 fn render(source: &str) -> Result<String, DataError> {
@@ -30,6 +31,25 @@ fn python_methods_slices_and_specials() {
     assert_eq!(render("{% if tools is none and documents is none %}x{% endif %}{{ nowhere }}").unwrap(), "x");
     assert_eq!(render("{{ messages[0].get('name', 'none') }}{{ 'name' in messages[0] }}").unwrap(), "noneFalse");
     assert_eq!(render("{{ messages[-1]['content'] }}{{ messages | length }}{{ add_generation_prompt }}").unwrap(), "c2True");
+}
+
+#[test]
+fn tools_and_further_keys() {
+    let parse = |json: &str| serde_json::from_str(json).unwrap();
+    let call: Message = serde_json::from_str(
+        r#"{"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"z": 1, "a": [2.5, null]}}}]}"#,
+    )
+    .unwrap();
+    let tool: record::Value = parse(r#"{"type": "function", "function": {"name": "f", "strict": true}}"#);
+    let chat = Chat { turns: turns(&[call]), tools: tools(&[tool]), open: false };
+    let source = "{{ tools | tojson }}{% for c in messages[0].tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}";
+    let text = ChatTemplate::new(source, TemplateLimits::default()).render(&chat, &shared()).unwrap();
+    let expected = r#"[{"type": "function", "function": {"name": "f", "strict": true}}]{"z": 1, "a": [2.5, null]}"#;
+    assert_eq!(text, expected);
+    let error = ChatTemplate::new("x", TemplateLimits::default()).render(&chat, &shared()).unwrap_err().to_string();
+    assert!(error.contains("does not show tools"), "{error}");
+    let none = Chat { tools: tools(&[]), ..chat };
+    assert_eq!(ChatTemplate::new(source, TemplateLimits::default()).render(&none, &shared()).unwrap()[..4], *"null");
 }
 
 #[test]
@@ -137,23 +157,23 @@ fn generation_tags_do_not_change_the_text() {
     let source = "{% for m in messages %}\n{{ m.role }}:\n  {%- generation %}\n  {{- m.content -}}\n  {% endgeneration %}\n.\n{% endfor %}";
     let template = ChatTemplate::new(source, TemplateLimits::default());
     assert!(template.has_generation_tags());
-    let marked = template.render_marked(messages(), &shared()).unwrap();
-    assert_eq!(marked.text, template.render(messages(), false, &shared()).unwrap());
+    let marked = template.render_marked(&chat(false), &shared()).unwrap();
+    assert_eq!(marked.text, template.render(&chat(false), &shared()).unwrap());
     let written: Vec<&str> = marked.written.iter().map(|range| &marked.text[range.clone()]).collect();
     assert_eq!(written, [" <a> & 'b' \"é\" ", "c"]);
     // the loop and variables around are seen within, and variables set within stay there
     let source = "{% set x = 1 %}{% for m in messages %}{% generation %}{% set x = x + loop.index %}{{ x }}{% endgeneration %}\
                   {{ x }}{% endfor %}";
     let template = ChatTemplate::new(source, TemplateLimits::default());
-    assert_eq!(template.render(messages(), false, &shared()).unwrap(), "2131");
-    assert_eq!(template.render_marked(messages(), &shared()).unwrap().written, [0..1, 2..3]);
+    assert_eq!(template.render(&chat(false), &shared()).unwrap(), "2131");
+    assert_eq!(template.render_marked(&chat(false), &shared()).unwrap().written, [0..1, 2..3]);
 }
 
 #[test]
 fn tags_that_a_filter_sees_are_refused() {
     let source = "{% set t %}{% generation %} a {% endgeneration %}{% endset %}{{ t | trim }}";
-    let error = ChatTemplate::new(source, TemplateLimits::default()).render_marked(messages(), &shared()).unwrap_err();
+    let error = ChatTemplate::new(source, TemplateLimits::default()).render_marked(&chat(false), &shared()).unwrap_err();
     assert!(error.to_string().contains("outside of filters"), "{error}");
-    let none = ChatTemplate::new("x", TemplateLimits::default()).render_marked(messages(), &shared()).unwrap_err();
+    let none = ChatTemplate::new("x", TemplateLimits::default()).render_marked(&chat(false), &shared()).unwrap_err();
     assert!(none.to_string().contains("has no {% generation %} tags"), "{none}");
 }
