@@ -118,6 +118,12 @@ pub enum DataError {
         /// The whole's tokens around it.
         whole: String,
     },
+    /// A thread to work on could not be started.
+    #[error("cannot start a thread: {reason}; allow the process more memory or threads")]
+    Threads {
+        /// What the system says.
+        reason: String,
+    },
     /// A token id that the model does not know.
     #[error("file {at}: token id {id} is not below the vocabulary size {vocab}; tokenizer and model do not belong together")]
     Vocabulary {

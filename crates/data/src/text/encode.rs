@@ -70,7 +70,7 @@ pub(super) fn encode(
     records: &[Record<'_>],
     boundary: Boundary,
 ) -> Result<Vec<Option<Encoded>>, DataError> {
-    let encoded = tokenizer.share_out(records, |worker, record| encode_one(tokenizer, worker, record, boundary));
+    let encoded = tokenizer.share_out(records, |worker, record| encode_one(tokenizer, worker, record, boundary))?;
     // the first row's error, whichever worker was first
     encoded.into_iter().collect()
 }

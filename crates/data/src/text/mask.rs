@@ -54,13 +54,11 @@ pub fn tokenize_chat(
         DataError::Template { .. } => DataError::row(at, error.to_string()),
         other => other,
     };
-    let marked = match mask {
-        AssistantMask::Tags => tokenizer
-            .chat_template()
-            .and_then(|template| template.render_marked(&whole(messages, offered), &tokenizer.shared))
-            .map_err(named)?,
-        AssistantMask::Prefix => by_prefix(tokenizer, at, messages, offered).map_err(named)?,
+    let find = || match mask {
+        AssistantMask::Tags => tokenizer.chat_template()?.render_marked(&whole(messages, offered), &tokenizer.shared),
+        AssistantMask::Prefix => by_prefix(tokenizer, at, messages, offered),
     };
+    let marked = tokenizer.on_deep_stack(find)?.map_err(named)?;
     let (mut ids, written) = tokenizer.with_worker(|worker| {
         let ids = tokenizer.encode_with(worker, &marked.text)?;
         let mut border = |end: usize| {

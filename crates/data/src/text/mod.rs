@@ -1,6 +1,7 @@
 //! Tokenizers, chat templates and the tokenisation of records.
 
 mod boundary;
+mod deep;
 mod encode;
 mod fast;
 mod load;
@@ -16,7 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aho_corasick::AhoCorasick;
-use rayon::prelude::*;
 
 pub use boundary::Boundary;
 pub use mask::{AssistantMask, tokenize_chat};
@@ -85,7 +85,7 @@ impl Tokenizer {
     /// # Errors
     /// As for [`Tokenizer::encode`].
     pub fn encode_batch(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, DataError> {
-        let ids: Vec<Result<Vec<u32>, DataError>> = self.share_out(texts, |worker, text| self.encode_with(worker, text));
+        let ids = self.share_out(texts, |worker, text| self.encode_with(worker, text))?;
         ids.into_iter().collect()
     }
 
@@ -142,10 +142,23 @@ impl Tokenizer {
     }
 
     /// Does something with each item, on all cores; the results are in the order of the items.
-    fn share_out<T: Sync, R: Send>(&self, items: &[T], each: impl Fn(&mut Option<Worker>, &T) -> R + Sync) -> Vec<R> {
-        let shares = items.par_chunks(SHARE);
-        let done = shares.map(|share| self.with_worker(|worker| share.iter().map(|item| each(worker, item)).collect()));
-        done.collect::<Vec<Vec<R>>>().into_iter().flatten().collect()
+    fn share_out<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        each: impl Fn(&mut Option<Worker>, &T) -> R + Sync,
+    ) -> Result<Vec<R>, DataError> {
+        deep::share_out(self.stack(), items, SHARE, |share| {
+            self.with_worker(|worker| share.iter().map(|item| each(worker, item)).collect())
+        })
+    }
+
+    /// Does something that renders by the template.
+    fn on_deep_stack<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R, DataError> {
+        deep::on_deep_stack(self.stack(), work)
+    }
+
+    fn stack(&self) -> usize {
+        deep::stack_for(self.template.as_ref().map_or(0, |template| template.limits().work))
     }
 
     /// Text of ids, with special tokens written out unless `skip_special`.
@@ -183,8 +196,9 @@ impl Tokenizer {
         offered: &[Value],
         add_generation_prompt: bool,
     ) -> Result<String, DataError> {
+        let template = self.chat_template()?;
         let chat = Chat { turns: turns(messages), tools: tools(offered), open: add_generation_prompt };
-        self.chat_template()?.render(&chat, &self.shared)
+        self.on_deep_stack(|| template.render(&chat, &self.shared))?
     }
 
     /// The chat template.

@@ -86,7 +86,7 @@ fn known_arrangements_are_fast_and_others_are_not() {
     for (name, change) in other {
         let tokenizer = changed(change);
         assert!(!tokenizer.is_fast(), "{name}");
-        assert!(!tokenizer.encode("Hello, world").unwrap().is_empty() || name == "white space", "{name}");
+        assert!(tokenizer.encode("Hello, world").is_ok(), "{name}");
     }
 }
 
@@ -130,7 +130,7 @@ fn pair() -> impl Strategy<Value = Pair> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn any_text_has_the_librarys_ids(text in text()) {

@@ -77,6 +77,39 @@ pub(super) fn translate(source: &str, marks: bool) -> (String, bool) {
     (out + rest, found)
 }
 
+/// Bytes of the longest expression or tag, texts in quotes not counted.
+pub(super) fn longest_construct(source: &str) -> usize {
+    let (mut rest, mut longest) = (source, 0);
+    while let Some(start) = rest.find("{") {
+        rest = &rest[start..];
+        let length = construct(rest);
+        if rest.starts_with("{{") || rest.starts_with("{%") {
+            longest = longest.max(unquoted(&rest[..length]));
+        }
+        rest = &rest[length..];
+    }
+    longest
+}
+
+fn unquoted(construct: &str) -> usize {
+    let (mut quote, mut escaped, mut count) = (None, false, 0);
+    for byte in construct.bytes() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if byte == b'\\' => escaped = true,
+            Some(open) if byte == open => quote = None,
+            Some(_) => {}
+            None => {
+                count += 1;
+                if byte == b'"' || byte == b'\'' {
+                    quote = Some(byte);
+                }
+            }
+        }
+    }
+    count
+}
+
 /// Length of the comment, expression, tag or raw block that the text begins with; 1 for a brace that is none of these.
 fn construct(text: &str) -> usize {
     let to = |end: &str| text.find(end).map_or(text.len(), |at| at + end.len());

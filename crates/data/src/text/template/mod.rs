@@ -19,19 +19,26 @@ pub use builtin::BuiltIn;
 pub(super) use context::{Shared, tools, turns};
 pub(super) use generation::Marked;
 
+use super::deep::on_deep_stack;
 use crate::DataError;
 use context::Root;
 
 const NAME: &str = "chat_template";
 
-/// Longest template that is compiled, in bytes; the longest in public use has about 20,000.
+/// Longest template that is compiled, in bytes, and longest expression or tag in it, texts in quotes not counted. The longest
+/// templates in public use have about 20,000.
 const LONGEST_SOURCE: usize = 1 << 20;
+const LONGEST_CONSTRUCT: usize = 1 << 14;
+
+/// Stack to compile on: the engine recurses over expressions, one level to a byte at worst.
+const COMPILER_STACK: usize = LONGEST_CONSTRUCT << 13;
 
 /// What a template may use up, since it comes with a download and is a program.
 ///
 /// Every instruction costs one unit of `work`, and every 64 bytes that are made or read cost another, so `work` bounds both
-/// time and memory: the default allows some seconds at the very most and 256 MiB. A conversation of 100 turns costs about
-/// 3,000 units.
+/// time and memory: the default allows some tenths of a second and 16 MiB. A conversation of 100 turns costs
+/// about 3,000 units, and a text of 1 MiB another 16,000 each time that the template copies it. `work` also bounds how deep values
+/// can be nested, and with it the stack that rendering gets (1 KiB of addresses to a unit).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TemplateLimits {
@@ -45,7 +52,7 @@ pub struct TemplateLimits {
 
 impl Default for TemplateLimits {
     fn default() -> Self {
-        Self { work: 1 << 22, output: 1 << 26, depth: 100 }
+        Self { work: 1 << 18, output: 1 << 26, depth: 100 }
     }
 }
 
@@ -85,8 +92,9 @@ impl ChatTemplate {
     /// Compiles a template.
     pub fn new(source: &str, limits: TemplateLimits) -> Self {
         let (plain, tags) = generation::translate(source, false);
-        let compiled = compile(plain, &limits).map(Arc::new);
-        let marking = tags.then(|| compile(generation::translate(source, true).0, &limits).map(Arc::new));
+        let longest = generation::longest_construct(source);
+        let compiled = compile(plain, longest, &limits);
+        let marking = tags.then(|| compile(generation::translate(source, true).0, longest, &limits));
         let reads_tools = compiled.as_ref().is_ok_and(|environment| {
             environment.get_template(NAME).is_ok_and(|template| template.undeclared_variables(false).contains("tools"))
         });
@@ -106,6 +114,11 @@ impl ChatTemplate {
     /// The template as it was written.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The limits that it was given.
+    pub fn limits(&self) -> &TemplateLimits {
+        &self.limits
     }
 
     /// Whether the template reads `tools`.
@@ -169,10 +182,23 @@ impl ChatTemplate {
     }
 }
 
-fn compile(source: String, limits: &TemplateLimits) -> Result<Environment<'static>, String> {
+fn compile(source: String, longest: usize, limits: &TemplateLimits) -> Compiled {
     if source.len() > LONGEST_SOURCE {
         return Err(format!("is {} bytes long; at most {LONGEST_SOURCE} are read", source.len()));
     }
+    if longest > LONGEST_CONSTRUCT {
+        return Err(format!("has an expression or tag of {longest} bytes; at most {LONGEST_CONSTRUCT} are read"));
+    }
+    let limits = *limits;
+    let compiled = on_deep_stack(COMPILER_STACK, move || {
+        let mut environment = environment(&limits);
+        environment.add_template_owned(NAME, source).map_err(|error| chain(&error))?;
+        Ok(Arc::new(environment))
+    });
+    compiled.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+fn environment(limits: &TemplateLimits) -> Environment<'static> {
     let mut environment = Environment::new();
     // with the standard delimiters this cannot fail
     if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
@@ -185,8 +211,7 @@ fn compile(source: String, limits: &TemplateLimits) -> Result<Environment<'stati
     environment.add_function("raise_exception", raise_exception);
     environment.add_function(generation::FUNCTION, generation::mark);
     environment.add_filter("tojson", json::to_json);
-    environment.add_template_owned(NAME, source).map_err(|error| chain(&error))?;
-    Ok(environment)
+    environment
 }
 
 /// Text that may only grow so far.

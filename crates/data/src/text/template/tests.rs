@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::record::{self, Message};
+use crate::text::deep::stack_for;
 
 fn shared() -> Arc<Shared> {
     Arc::new(Shared::new(&[("bos_token".to_owned(), "<s>".to_owned())].into()))
@@ -12,7 +13,8 @@ fn chat(open: bool) -> Chat {
 }
 
 fn render_within(source: &str, limits: TemplateLimits) -> Result<String, DataError> {
-    ChatTemplate::new(source, limits).render(&chat(true), &shared())
+    let template = ChatTemplate::new(source, limits);
+    on_deep_stack(stack_for(limits.work), || template.render(&chat(true), &shared()))?
 }
 
 fn render(source: &str) -> Result<String, DataError> {
@@ -121,35 +123,43 @@ fn long_texts_end() {
 }
 
 #[test]
-fn depth_ends_on_a_small_stack() {
-    let deep = |depth: usize| format!("{{{{ {}1{} }}}}", "(".repeat(depth), ")".repeat(depth));
+fn depth_ends() {
+    let repeated = |text: &str, count: usize| format!("{{{{ {} }}}}", text.repeat(count));
     let sources = [
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}".to_owned(),
         "{% macro f(n) %}{% for i in [1] %}{{ f(n) | trim }}{% endfor %}{% endmacro %}{{ f(1) }}".to_owned(),
         "{%- for m in messages recursive %}{{ loop(messages) }}{% endfor %}".to_owned(),
-        deep(10_000),
         "{% if true %}".repeat(10_000),
-        "[".repeat(100_000),
-        format!("{{{{ {} }}}}", "[".repeat(100_000)),
-        format!("{{{{ {}1 }}}}", "not ".repeat(100_000)),
-        format!("{{{{ {}1 }}}}", "- ".repeat(100_000)),
-        format!("{{{{ x{} }}}}", ".a".repeat(100_000)),
-        format!("{{{{ 1{} }}}}", " + 1".repeat(100_000)),
-        format!("{{{{ 1{} }}}}", " | abs".repeat(100_000)),
+        repeated("(", 10_000),
+        repeated("[", 10_000),
     ];
     for source in sources {
-        // as small as the stacks of worker threads
-        let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || render(&source).map(|text| text.len()));
-        let result = thread.unwrap().join();
-        assert!(result.is_ok(), "panicked");
+        let error = error_of(&source);
+        assert!(error.contains("recursion limit"), "{error}");
     }
+    // the deepest expressions that are read at all
+    for (first, next, last) in
+        [("", "not ", "1"), ("", "-", "1"), ("x", ".a", ""), ("1", "+1", ""), ("1", "|abs", ""), ("x", "()", ""), ("1", "~1", "")]
+    {
+        let count = (LONGEST_CONSTRUCT - 10) / next.len();
+        let _ = render(&format!("{{{{{first}{}{last}}}}}", next.repeat(count)));
+        let error = error_of(&format!("{{{{{first}{}{last}}}}}", next.repeat(count + 10)));
+        assert!(error.contains("an expression or tag of"), "{error}");
+    }
+    // a long text is no deep expression
+    assert_eq!(render(&format!("{{{{ '{}' | length }}}}", "é\\'{".repeat(10_000))).unwrap(), "30000");
 }
 
 #[test]
-fn values_nested_deeply_do_not_overflow() {
-    let source = "{% set ns = namespace(v=[]) %}{% for i in range(50000) %}{% set ns.v = [ns.v] %}{% endfor %}{{ ns.v | tojson }}";
-    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || render(source).is_err());
-    assert!(thread.unwrap().join().unwrap());
+fn values_nested_as_deep_as_work_allows() {
+    let nested = |then: &str| {
+        let list = format!("{}ns.v{}", "[".repeat(100), "]".repeat(100));
+        format!("{{% set ns = namespace(v=[]) %}}{{% for i in range(1300) %}}{{% set ns.v = {list} %}}{{% endfor %}}{then}")
+    };
+    assert_eq!(render(&nested("ok")).unwrap(), "ok");
+    for then in ["{{ ns.v }}", "{{ ns.v == [ns.v] }}", "{{ [ns.v, ns.v] | sort }}", "{{ ns.v | tojson }}", "{{ {}[ns.v] }}"] {
+        let _ = render(&nested(then));
+    }
 }
 
 #[test]
@@ -162,10 +172,10 @@ fn generation_tags_do_not_change_the_text() {
     let written: Vec<&str> = marked.written.iter().map(|range| &marked.text[range.clone()]).collect();
     assert_eq!(written, [" <a> & 'b' \"é\" ", "c"]);
     // the loop and variables around are seen within, and variables set within stay there
-    let source = "{% set x = 1 %}{% for m in messages %}{% generation %}{% set x = x + loop.index %}{{ x }}{% endgeneration %}\
+    let source = "{% set x = 1 %}{% for m in messages %}{% generation %}{% set y = loop.index %}{% set x = y %}{{ x }}{% endgeneration %}\
                   {{ x }}{% endfor %}";
     let template = ChatTemplate::new(source, TemplateLimits::default());
-    assert_eq!(template.render(&chat(false), &shared()).unwrap(), "2131");
+    assert_eq!(template.render(&chat(false), &shared()).unwrap(), "1121");
     assert_eq!(template.render_marked(&chat(false), &shared()).unwrap().written, [0..1, 2..3]);
 }
 
