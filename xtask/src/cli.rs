@@ -96,8 +96,14 @@ pub struct BenchPrepareArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
     /// Prepare once more by the tokenizers library alone, compare the ids and print its rows per second
-    #[arg(long)]
+    #[arg(long, conflicts_with = "generate")]
     pub library: bool,
+    /// Write a JSONL file of so many rows instead, then read and prepare it in bounded memory
+    #[arg(long, value_name = "N", conflicts_with = "rows")]
+    pub generate: Option<usize>,
+    /// File to write, which is kept and must not exist yet [default: a temporary one, removed afterwards]
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub file: Option<PathBuf>,
 }
 
 /// Arguments of `bench ops`.

@@ -60,7 +60,7 @@ impl Record {
     /// Why nothing can be learnt from the record, as the reason that the audit counts; `None` for a sound record.
     ///
     /// Reasons: text and messages mixed; neither prompt nor responses; an empty prompt before messages. Empty and
-    /// equal responses are no reason: what is built from the record decides about them (the filters of hygiene can drop them).
+    /// equal responses are no reason: what is built from the record decides about them ([`crate::hygiene`] can drop them).
     pub fn problem(&self) -> Option<&'static str> {
         let chat = self.responses.first().map_or(self.prompt.is_chat(), |first| first.content.is_chat());
         let mixed = self.responses.iter().any(|response| response.content.is_chat() != chat);

@@ -1,11 +1,7 @@
 //! Readers: kinds of files, layouts of rows, options and the audit.
-#![cfg(feature = "files")]
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{Folder, PLAIN, Turn, chat, chats, error_of, gzip, parquet, read, read_text, texts};
 use polars::prelude::*;
-use support::{Folder, PLAIN, chat, error_of, gzip, read, read_text, texts};
 use tropism_data::read::{Columns, Format, ReadOptions, file_hash, read_pairs};
 use tropism_data::record::Text;
 
@@ -42,15 +38,15 @@ fn parquet_reads_like_jsonl() {
 {"prompt":[{"role":"user","content":"q2"}],"chosen":[{"content":"c","role":"assistant"}],"rejected":[{"role":"assistant","content":"d"}]}
 "#;
     let folder = Folder::new();
-    for (name, text) in [("chat", rows), ("plain", PLAIN)] {
+    let prompt: &[&[Turn]] = &[&[("user", Some("q"), None)], &[("user", Some("q2"), None)]];
+    let chosen: &[&[Turn]] = &[&[("assistant", Some("a"), Some("x"))], &[("assistant", Some("c"), None)]];
+    let rejected: &[&[Turn]] = &[&[("assistant", Some("b"), None)], &[("assistant", Some("d"), None)]];
+    let columns = vec![chats("prompt", prompt), chats("chosen", chosen), chats("rejected", rejected)];
+    let chat = DataFrame::new_infer_height(columns).unwrap();
+    let plain = df!("prompt" => ["p1", "p2"], "chosen" => ["a", "c"], "rejected" => ["b", "é\n"]).unwrap();
+    for (name, text, frame) in [("chat", rows, chat), ("plain", PLAIN, plain)] {
         let (expected, _) = read(&folder.write("x.jsonl", text)).unwrap();
-        let mut frame = JsonReader::new(std::io::Cursor::new(text.as_bytes()))
-            .with_json_format(JsonFormat::JsonLines)
-            .infer_schema_len(None)
-            .finish()
-            .unwrap();
-        let mut bytes = Vec::new();
-        ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+        let bytes = parquet(frame);
         for file in [format!("{name}.parquet"), format!("{name}.bin")] {
             let (pairs, audit) = read(&folder.write(&file, &bytes)).unwrap();
             assert_eq!(texts(&pairs), texts(&expected));
@@ -60,14 +56,10 @@ fn parquet_reads_like_jsonl() {
         let one = ReadOptions { limit: Some(1), ..ReadOptions::default() };
         assert_eq!(read_pairs(&folder.write("l.parquet", &bytes), &one).unwrap().0.len(), 1);
     }
-    let mut frame = df!("chosen" => [1, 2], "rejected" => ["a", "b"]).unwrap();
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+    let bytes = parquet(df!("chosen" => [1, 2], "rejected" => ["a", "b"]).unwrap());
     let error = read(&folder.write("n.parquet", &bytes)).unwrap_err().to_string();
-    assert!(error.contains("column `chosen`: has type i32"), "{error}");
-    let mut frame = df!("chosen" => [Some("a"), None], "rejected" => ["a", "b"]).unwrap();
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
+    assert!(error.contains("column `chosen`: holds a number; text or a list of messages"), "{error}");
+    let bytes = parquet(df!("chosen" => [Some("a"), None], "rejected" => ["a", "b"]).unwrap());
     let error = read(&folder.write("null.parquet", &bytes)).unwrap_err().to_string();
     assert!(error.contains("null.parquet, row 2: column `chosen` is null"), "{error}");
 }
@@ -87,7 +79,7 @@ fn messages_with_and_without_prompt() {
     assert_eq!(texts(&pairs), [expected]);
     assert_eq!(audit.notes["prompt column of text not used beside messages"].count, 1);
     let folder = Folder::new();
-    let columns = Columns { prompt: Some("prompt".into()), ..Columns::default() };
+    let columns = Columns::new([("prompt", "prompt")]);
     let options = ReadOptions { columns, ..ReadOptions::default() };
     let error = read_pairs(&folder.write("x.jsonl", beside), &options).unwrap_err().to_string();
     assert!(error.contains("plain text and messages mixed: 1"), "{error}");
@@ -125,11 +117,11 @@ fn dialogues() {
     let path = folder.write("x.jsonl", &good);
     let read = |format| read_pairs(&path, &ReadOptions { format, ..ReadOptions::default() }).unwrap().0;
     assert_eq!(texts(&read(Format::Hh)), texts(&pairs));
-    assert_eq!(read(Format::Pairs)[0].chosen, Text::Plain("\n\nHuman: q\n\nAssistant: a".into()));
+    assert_eq!(read(Format::Preference)[0].chosen, Text::Plain("\n\nHuman: q\n\nAssistant: a".into()));
     let chats = r#"{"chosen":[{"role":"user","content":"q"}],"rejected":[]}"#;
     let hh = ReadOptions { format: Format::Hh, ..ReadOptions::default() };
     let error = read_pairs(&folder.write("y.jsonl", chats), &hh).unwrap_err().to_string();
-    assert!(error.contains("messages where a Human/Assistant dialogue was expected: 1"), "{error}");
+    assert!(error.contains("column `chosen`: holds a list; text was expected by the format `hh`"), "{error}");
 }
 
 #[test]
@@ -137,13 +129,12 @@ fn options_are_checked() {
     let options = |json: &str| serde_json::from_str::<ReadOptions>(json);
     let full = r#"{"format":"hh","columns":{"chosen":"a","rejected":"b"},"limit":3}"#;
     let read = options(full).unwrap();
-    assert_eq!((read.format, read.limit, read.columns.chosen.as_str()), (Format::Hh, Some(3), "a"));
+    assert_eq!((read.format, read.limit, read.columns.file_name("chosen")), (Format::Hh, Some(3), Some("a")));
     assert!(options(r#"{"limt":3}"#).unwrap_err().to_string().contains("limt"));
     for (json, key) in [
         (r#"{"limit":0}"#, "`limit` is 0"),
         (r#"{"columns":{"chosen":"x","rejected":"x"}}"#, "`columns.rejected` is x"),
-        (r#"{"columns":{"prompt":"chosen"}}"#, "`columns.prompt` is chosen"),
-        (r#"{"format":"hh","columns":{"prompt":"p"}}"#, "`columns.prompt` is p"),
+        (r#"{"numbers":["n","n"]}"#, "`numbers` is n"),
     ] {
         let error = options(json).unwrap().check().unwrap_err().to_string();
         assert!(error.contains(key), "{error}");
@@ -151,9 +142,17 @@ fn options_are_checked() {
     // a completion column called `prompt` is not also taken for the prompt
     let folder = Folder::new();
     let path = folder.write("x.jsonl", r#"{"prompt":"a","rejected":"b"}"#);
-    let mut odd = ReadOptions::default();
-    odd.columns.chosen = "prompt".into();
+    let odd = ReadOptions { columns: Columns::new([("chosen", "prompt")]), ..ReadOptions::default() };
     assert_eq!(read_pairs(&path, &odd).unwrap().0[0].prompt, Text::empty());
+    let path = folder.write("y.jsonl", r#"{"chosen":"a","rejected":"b"}"#);
+    for (json, reason) in [
+        (r#"{"columns":{"prompt":"chosen"}}"#, "`columns.prompt` is chosen: the format `preference` reads that"),
+        (r#"{"format":"hh","columns":{"prompt":"chosen"}}"#, "`columns.prompt` is chosen"),
+        (r#"{"format":"hh","columns":{"promt":"chosen"}}"#, "`columns.promt` is chosen"),
+    ] {
+        let error = read_pairs(&path, &options(json).unwrap()).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
 }
 
 #[test]
@@ -200,17 +199,17 @@ fn columns_of_numbers_come_along() {
     // the row that is left out takes its number along
     let gaps: Vec<f64> = jsonl.iter().map(|p| p.numbers["score_gap"]).collect();
     assert_eq!((gaps, jsonl[1].numbers["tie"]), (vec![2.0, -0.25], 1.0));
-    let mut frame = JsonReader::new(std::io::Cursor::new(rows.as_bytes()))
-        .with_json_format(JsonFormat::JsonLines)
-        .infer_schema_len(None)
-        .finish()
-        .unwrap();
-    let mut bytes = Vec::new();
-    ParquetWriter::new(&mut bytes).finish(&mut frame).unwrap();
-    let parquet = folder.write("x.parquet", &bytes);
+    let bytes = parquet(
+        df!(
+            "prompt" => ["p", "p", "q"], "chosen" => ["a", "same", "c"], "rejected" => ["b", "same", "d"],
+            "score_gap" => [2.0, 0.0, -0.25], "tie" => [false, true, true], "note" => [Some("x"), None, None]
+        )
+        .unwrap(),
+    );
+    let table = folder.write("x.parquet", &bytes);
     let numbers = |names: [&str; 2]| {
         let options = ReadOptions { numbers: names.map(str::to_owned).to_vec(), ..ReadOptions::default() };
-        read_pairs(&parquet, &options).map(|(pairs, _)| pairs.into_iter().map(|p| p.numbers).collect::<Vec<_>>())
+        read_pairs(&table, &options).map(|(pairs, _)| pairs.into_iter().map(|p| p.numbers).collect::<Vec<_>>())
     };
     let found = numbers(["score_gap", "tie"]).unwrap();
     assert_eq!(found[1].values().copied().collect::<Vec<_>>(), [-0.25, 1.0]);

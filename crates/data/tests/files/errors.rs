@@ -1,11 +1,7 @@
 //! Readers: what is wrong with a file, a line, a column or a cell is named.
-#![cfg(feature = "files")]
-#![allow(clippy::unwrap_used)]
 
-mod support;
-
+use crate::support::{Folder, PLAIN, error_of, gzip, read};
 use polars::prelude::*;
-use support::{Folder, PLAIN, error_of, gzip, read};
 use tropism_data::read::{Columns, ReadOptions, read_pairs};
 use tropism_data::record::Text;
 
@@ -32,11 +28,18 @@ fn broken_lines_are_named() {
 fn cells_of_wrong_type_are_named() {
     let good = r#"{"chosen":"a","rejected":"b"}"#;
     for (bad, reason) in [
-        (r#"{"chosen": 3, "rejected": "b"}"#, "column `chosen`: line 2 holds a number"),
-        (r#"{"chosen": "a", "rejected": true}"#, "column `rejected`: line 2 holds true or false"),
-        (r#"{"chosen": {"role": "user", "content": "c"}, "rejected": "b"}"#, "line 2 holds a single message"),
-        (r#"{"chosen": [{"role": "user"}], "rejected": "b"}"#, "line 2 holds a list of something else"),
-        (r#"{"chosen": [], "rejected": "b"}"#, "line 2 holds messages, lines before it hold text"),
+        (r#"{"chosen": 3, "rejected": "b"}"#, "line 2: column `chosen` holds a number"),
+        (r#"{"chosen": "a", "rejected": true}"#, "line 2: column `rejected` holds true or false"),
+        (
+            r#"{"chosen": {"role": "user", "content": "c"}, "rejected": "b"}"#,
+            "line 2: column `chosen` holds a single message instead of a list",
+        ),
+        (r#"{"chosen": [{"rule": "user"}], "rejected": "b"}"#, "line 2: column `chosen` holds a list of something else"),
+        (r#"{"chosen": [{"role": "user"}], "rejected": "b"}"#, "line 2: column `chosen` holds a message without `content`"),
+        (
+            r#"{"chosen": [{"role":"user","content":"q"},{"role":"assistant","content":"a"}], "rejected": [{"role":"user","content":"q"},{"role":"assistant","content":"b"}]}"#,
+            "x.jsonl, line 1 holds text; use one kind",
+        ),
         (r#"{"chosen": null, "rejected": "b"}"#, "line 2: column `chosen` is null or missing"),
         (r#"{"chosen": "a"}"#, "line 2: column `rejected` is null or missing"),
     ] {
@@ -52,10 +55,10 @@ fn missing_columns_and_files() {
     assert!(error.contains(expected), "{error}");
     let folder = Folder::new();
     let path = folder.write("x.jsonl", r#"{"good":"a","bad":"b","question":"q"}"#);
-    let columns = Columns { prompt: Some("ask".into()), chosen: "good".into(), rejected: "bad".into() };
+    let columns = Columns::new([("prompt", "ask"), ("chosen", "good"), ("rejected", "bad")]);
     let mut options = ReadOptions { columns, ..ReadOptions::default() };
     assert!(read_pairs(&path, &options).unwrap_err().to_string().contains("no column `ask`"));
-    options.columns.prompt = Some("question".into());
+    options.columns = Columns::new([("prompt", "question"), ("chosen", "good"), ("rejected", "bad")]);
     assert_eq!(read_pairs(&path, &options).unwrap().0[0].prompt, Text::Plain("q".into()));
     let error = read(&folder.0.path().join("none.jsonl")).unwrap_err().to_string();
     assert!(error.contains("none.jsonl: there is no such file"), "{error}");
@@ -70,8 +73,8 @@ fn useless_files() {
         ("g.jsonl.gz", gzip(PLAIN.as_bytes())[..40].to_vec(), "the gzip data is damaged"),
         ("z.jsonl.zst", vec![0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3], "the zstd data is damaged"),
         ("l.json", b"[{}]".to_vec(), "a JSON list"),
-        ("t.txt", b"hello".to_vec(), "neither JSONL nor Parquet"),
-        ("p.parquet", b"PAR1 but no more".to_vec(), "cannot be parsed"),
+        ("t.txt", b"hello".to_vec(), "neither JSONL, CSV, Parquet nor Arrow IPC"),
+        ("p.parquet", b"PAR1 but no more".to_vec(), "cannot be read, it is damaged"),
     ] {
         let error = read(&folder.write(name, bytes)).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(reason), "{error}");
