@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod batches;
+pub mod buckets;
 pub mod build;
 pub mod collate;
 pub mod construct;

@@ -4,6 +4,7 @@
 mod dpo;
 mod generate;
 mod ops;
+mod prepare;
 mod sft;
 
 use crate::cli::{BenchCommand, Dtype};
@@ -22,6 +23,7 @@ pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
         BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
         BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
+        BenchCommand::Prepare(args) => on_threads(args.threads, || prepare::run(args))?,
         BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,
     };
     println!("{line}");

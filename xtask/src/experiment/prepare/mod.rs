@@ -129,11 +129,7 @@ fn prompts(
         if out.len() == e.prompts {
             break;
         }
-        let rendered = match text {
-            Text::Plain(t) => t.clone(),
-            Text::Chat(messages) => tokenizer.render(messages, true)?,
-        };
-        let tokens = tokenizer.encode(&rendered)?;
+        let tokens = tokenizer.encode_prompt(text, &[])?;
         if !tokens.is_empty() && tokens.len() <= room {
             audit.keep();
             out.push(Prompt { tokens, text: shown(text), task: task.clone() });
