@@ -55,7 +55,7 @@ pub use judged::{
 pub use kl::{KlEstimates, entropy, kl_estimates, kl_exact, kl_rao_blackwell};
 pub use stats::{
     Bootstrap, BootstrapKind, Figure, Logistic, LogisticRows, Method, Test, benjamini_hochberg, choose_c, clustered_mean,
-    default_grid, holm, mean, mean_interval, normal_cdf, normal_interval, normal_quantile, paired_t, quantile, sample_sd,
-    sigmoid, sign_flip_test, sign_test, softplus, standard_error, student_cdf, student_quantile, t_interval,
-    wilcoxon_signed_rank, wilson, wilson_at,
+    default_grid, held_out_losses, holm, mean, mean_interval, normal_cdf, normal_interval, normal_quantile, paired_t,
+    quantile, sample_sd, sigmoid, sign_flip_test, sign_test, softplus, standard_error, student_cdf, student_quantile,
+    t_interval, wilcoxon_signed_rank, wilson, wilson_at,
 };

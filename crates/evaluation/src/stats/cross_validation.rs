@@ -3,36 +3,43 @@ use super::logistic::{Logistic, LogisticRows, sigmoid};
 use crate::error::EvaluationError;
 use rayon::prelude::*;
 
-/// The fold of each row: row `i` of `n` is in fold `(n − 1 − i) mod folds`, as scikit-learn's `GroupKFold` deals out groups of
-/// equal size.
-pub(crate) fn fold(row: usize, rows: usize, folds: usize) -> usize {
-    (rows - 1 - row) % folds
-}
-
 /// scikit-learn's default grid: ten values from 1e-4 to 1e4, evenly in logarithms.
 pub fn default_grid() -> Vec<f64> {
     (0..10).map(|i| 10f64.powf(-4.0 + 8.0 * f64::from(i) / 9.0)).collect()
 }
 
-/// The value of `c` in `grid` whose fits have the smallest held-out log-loss, averaged over `folds`; of equal ones the first.
-/// The loss of a fold is `Σ w_i [−y_i ln q_i − (1 − y_i) ln(1 − q_i)] / rows`, with `q` cut to `1e-15..1 − 1e-15`.
+/// The value of `c` in `grid` with the smallest of [`held_out_losses`]; of equal ones the first.
 ///
 /// # Errors
-/// An empty grid, fewer than two folds or more than rows; as [`Logistic::fit`].
+/// An empty grid; as [`held_out_losses`].
 pub fn choose_c(rows: &LogisticRows, penalty: Logistic, grid: &[f64], folds: usize) -> Result<f64, EvaluationError> {
+    let losses = held_out_losses(rows, penalty, grid, folds)?;
+    let first_best = |best: usize, g: usize| if losses[g] < losses[best] { g } else { best };
+    let best = (0..grid.len()).reduce(first_best).ok_or(EvaluationError::Empty { what: "grid" })?;
+    Ok(grid[best])
+}
+
+/// Held-out log-loss of fits with each value of `c` in `grid` (the rest of `penalty` kept), averaged over `folds`. The loss of a fold
+/// is `Σ w_i [−y_i ln q_i − (1 − y_i) ln(1 − q_i)] / rows`, with `q` cut to `1e-15..1 − 1e-15`. Row `i` of `n` is in fold
+/// `(n − 1 − i) mod folds`, as scikit-learn's `GroupKFold` deals out single rows.
+///
+/// # Errors
+/// Fewer than two folds or more than rows; as [`Logistic::fit`].
+pub fn held_out_losses(
+    rows: &LogisticRows,
+    penalty: Logistic,
+    grid: &[f64],
+    folds: usize,
+) -> Result<Vec<f64>, EvaluationError> {
     let n = rows.targets.len();
     if folds < 2 || folds > n {
         let expected = "between 2 and the number of rows are expected";
         return Err(EvaluationError::Range { what: "folds", value: folds, expected });
     }
-    let losses: Vec<Vec<f64>> = (0..folds)
-        .into_par_iter()
-        .map(|k| held_out(rows, penalty, grid, |i| fold(i, n, folds) == k))
-        .collect::<Result<_, _>>()?;
-    let total = |g: usize| losses.iter().map(|l| l[g]).sum::<f64>();
-    let first_best = |best: usize, g: usize| if total(g) < total(best) { g } else { best };
-    let best = (0..grid.len()).reduce(first_best).ok_or(EvaluationError::Empty { what: "grid" })?;
-    Ok(grid[best])
+    penalty.check(rows, &vec![0.0; rows.columns])?;
+    let one = |k: usize| held_out(rows, penalty, grid, |i| (n - 1 - i) % folds == k);
+    let losses: Vec<Vec<f64>> = (0..folds).into_par_iter().map(one).collect::<Result<_, _>>()?;
+    Ok((0..grid.len()).map(|g| losses.iter().map(|l| l[g]).sum::<f64>() / folds as f64).collect())
 }
 
 /// Losses on the rows that `held` selects, of fits of the others, along the grid.

@@ -93,7 +93,7 @@ impl Logistic {
         Ok(at.beta)
     }
 
-    fn check(&self, rows: &LogisticRows, start: &[f64]) -> Result<(), EvaluationError> {
+    pub(super) fn check(&self, rows: &LogisticRows, start: &[f64]) -> Result<(), EvaluationError> {
         finite("targets", rows.targets)?;
         finite("features", rows.features)?;
         finite("weights", rows.weights)?;

@@ -14,7 +14,7 @@ mod summary;
 
 pub use bootstrap::{Bootstrap, BootstrapKind};
 pub use correction::{benjamini_hochberg, holm};
-pub use cross_validation::{choose_c, default_grid};
+pub use cross_validation::{choose_c, default_grid, held_out_losses};
 pub use figure::{Figure, Method};
 pub use interval::{clustered_mean, mean_interval, normal_interval, t_interval, wilson, wilson_at};
 pub use logistic::{Logistic, LogisticRows, sigmoid, softplus};

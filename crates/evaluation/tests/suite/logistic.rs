@@ -3,7 +3,7 @@ use crate::common::{all_close, golden, list, normal, numbers, uniform};
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tropism_evaluation::{Logistic, LogisticRows, choose_c, default_grid, sigmoid, softplus};
+use tropism_evaluation::{Logistic, LogisticRows, choose_c, default_grid, held_out_losses, sigmoid, softplus};
 
 #[test]
 fn generated_cases() {
@@ -30,6 +30,8 @@ fn the_penalty_is_chosen_by_held_out_loss() {
     let features: Vec<f64> = lengths.iter().zip(&difficulty).flat_map(|(l, d)| [(l / sd).tanh(), *d, 1.0]).collect();
     let ones = vec![1.0; scores.len()];
     let rows = LogisticRows { features: &features, columns: 3, targets: &scores, weights: &ones };
+    let losses = held_out_losses(&rows, Logistic::l1(1.0), &default_grid(), 5).unwrap();
+    all_close(&losses, &numbers(&g["cv"]["losses"]), 1e-7);
     let c = choose_c(&rows, Logistic::l1(1.0), &default_grid(), 5).unwrap();
     assert!((c - g["cv"]["c"].as_f64().unwrap()).abs() < 1e-9, "{c}");
     let text = choose_c(&rows, Logistic::l1(1.0), &default_grid(), 1).unwrap_err().to_string();
