@@ -133,6 +133,22 @@ fn cross_validated_and_unpenalised_fits_of_the_leaderboard() {
 }
 
 #[test]
+fn terse_answers_gain_most() {
+    let Some(data) = AlpacaEval::load() else { return };
+    let control = LengthControl { penalty: Penalty::None, difficulty: true };
+    let run = |style: &str| {
+        let name = format!("gpt-3.5-turbo-1106{style}");
+        let plain = mean(data.scores(&name)).unwrap();
+        [plain, control.fit(&data.rows(&name), None, None).unwrap().rate.value].map(|r| 100.0 * r)
+    };
+    let [terse, standard, wordy] = ["_concise", "", "_verbose"].map(run);
+    all_close(&[terse[0], standard[0], wordy[0]], &[7.4, 9.2, 12.8], 0.05 / 7.0);
+    all_close(&[terse[1], standard[1], wordy[1]], &[14.6, 18.2, 19.5], 0.05 / 14.0);
+    close(wordy[0] / terse[0], 1.72, 0.005);
+    close(wordy[1] / terse[1], 1.34, 0.005);
+}
+
+#[test]
 fn the_interval_takes_the_fit_in() {
     let Some(data) = AlpacaEval::load() else { return };
     let boot = Bootstrap { resamples: 200, seed: 5, ..Bootstrap::default() };
