@@ -101,8 +101,8 @@ struct World {
 
 impl World {
     fn draw(random: &mut Stream) -> Result<Self, ToyError> {
-        let class = |token: usize| if token % 2 == 0 { 1.0 } else { -1.0 };
-        let mut axis = |k: usize| 0.5 * random.normal() + if k % DIM == 0 { class(k / DIM) } else { 0.0 };
+        let class = |token: usize| if token.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let mut axis = |k: usize| 0.5 * random.normal() + if k.is_multiple_of(DIM) { class(k / DIM) } else { 0.0 };
         let embeddings = (0..TOKENS * DIM).map(&mut axis).collect();
         let hidden = random.normals(PROMPTS * DIM);
         let start = random.normals(TOKENS * DIM);

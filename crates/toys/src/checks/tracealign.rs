@@ -151,10 +151,10 @@ impl World {
     /// Takes tokens that would complete an unsafe span; the others keep their proportions.
     fn veto(&self, text: &[u32], odds: &mut [f64]) -> Result<(), ToyError> {
         let Some(start) = (text.len() + 1).checked_sub(WINDOW) else { return Ok(()) };
-        for token in 0..VOCABULARY {
+        for (token, odds) in odds.iter_mut().enumerate() {
             let span = [&text[start..], &[token as u32]].concat();
             if self.drifts(&span)? {
-                odds[token] = 0.0;
+                *odds = 0.0;
             }
         }
         let sum: f64 = odds.iter().sum();
