@@ -87,13 +87,13 @@ impl ShortAnswer {
         if names.is_empty() {
             return None;
         }
-        let (whole, said) = (judged(answer).len() == answer.len(), normalized(answer));
-        Some(match said.is_empty() {
-            true => Verdict::Unreadable,
-            // A longer answer equals no name, because part of it is not looked at.
-            false if whole && names.contains(&said) => Verdict::Correct,
-            false => Verdict::Wrong,
-        })
+        let said = normalized(answer);
+        if said.is_empty() {
+            return Some(Verdict::Unreadable);
+        }
+        // A longer answer equals no name, because part of it is not looked at.
+        let whole = judged(answer).len() == answer.len();
+        Some(if whole && names.contains(&said) { Verdict::Correct } else { Verdict::Wrong })
     }
 
     /// The largest [`word_f1()`] of `answer` against a name; nothing where no name in `truth` has a word.

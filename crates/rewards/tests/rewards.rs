@@ -93,6 +93,12 @@ fn short_answers() {
     assert_eq!(word_f1("york york", "New York City"), of(0.5, 1.0 / 3.0));
     assert_eq!((word_f1("", "x"), word_f1("the", "."), word_f1("x", "y")), (0.0, 1.0, 0.0));
     assert_eq!(short.f1("new york", "NYC\nNew York City"), Some(of(1.0, 2.0 / 3.0)));
+    // Texts without end are read up to the limit.
+    for part in ["the ", "!", "paris ", "é", "\u{130}", "\n"] {
+        let text = part.repeat(2_000_000);
+        assert_ne!(short.verdict(&text, "Paris").unwrap(), Verdict::Correct, "{part}");
+        assert!((0.0..1.0).contains(&word_f1(&text, "Paris")), "{part}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ pub(super) const HEAD: &str = "# Methods
 Written by `cargo xtask docs`; a test fails when it is out of date. A section for each crate of losses, with these columns:
 
 - *input*: what a method reads; *ref* says whether it compares with a reference model; *columns* are further constants of the
-  batch or parts of a rollout. All three are for default options.
+  batch or parts of a rollout, with a `?` where it can do without. All three are for default options.
 - *golden*: entries of `tests/golden/losses.json` that pass in f64 and f32, alone or as a part of a combination.
 - *proof*: what `tests/suite/proof.rs` of the crate proves on random batches. D: gradients against central differences, with
   log-ratios up to tens of nats. O: order of rows. S: parts of a step add up to the step. J: junk in masked cells reaches
@@ -16,6 +16,9 @@ Written by `cargo xtask docs`; a test fails when it is out of date. A section fo
 - *worked*: tests with numbers from elsewhere; every function also has an example with a number that runs with the docs.
 - *identities*: further tests that name the method or use it. Those that bear its name, or stand in a file that does, are
   listed below each table.
+
+Functions that are no losses (advantages, token rewards, searches, verifiers) have no row; their tests stand beside those of the
+losses.
 ";
 
 /// The methods of a crate.
