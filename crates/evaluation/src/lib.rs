@@ -17,6 +17,7 @@ mod compare;
 mod divergence;
 mod error;
 mod interval;
+pub mod judge;
 mod student;
 
 pub use compare::{
