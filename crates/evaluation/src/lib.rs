@@ -1,6 +1,7 @@
-//! Metrics with 95 % intervals on plain slices: no tensors, no models, no files.
+//! Metrics with intervals on plain slices: no tensors, no models, no files.
 //!
-//! Every metric is an [`Estimate`]: a value, the ends of its 95 % interval and the number of observations.
+//! Every metric is a [`Figure`]: a value, the ends of its interval (95 % unless asked otherwise), the number of observations and the
+//! interval's method.
 //!
 //! ```
 //! use tropism_evaluation::{reward_accuracy, win_rate_by_prompt};
@@ -16,13 +17,16 @@
 mod compare;
 mod divergence;
 mod error;
-mod interval;
 pub mod judge;
-mod student;
+mod stats;
 
 pub use compare::{
     Comparison, ranking_accuracy, ranking_accuracy_normalized, reward_accuracy, reward_margin, win_rate, win_rate_by_prompt,
 };
 pub use divergence::{kl_k3, kl_sampled, response_length};
 pub use error::EvaluationError;
-pub use interval::{Estimate, bootstrap, clustered_mean, mean_interval, wilson};
+pub use stats::{
+    Bootstrap, BootstrapKind, Figure, Method, Test, benjamini_hochberg, clustered_mean, holm, mean, mean_interval,
+    normal_cdf, normal_interval, normal_quantile, paired_t, quantile, sample_sd, sign_flip_test, sign_test, standard_error,
+    student_cdf, student_quantile, t_interval, wilcoxon_signed_rank, wilson, wilson_at,
+};

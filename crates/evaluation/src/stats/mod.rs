@@ -1,0 +1,21 @@
+//! Figures with intervals, paired tests, corrections for many tests.
+mod bootstrap;
+mod correction;
+mod figure;
+mod interval;
+mod normal;
+mod paired;
+mod resample;
+mod student;
+mod summary;
+
+pub use bootstrap::{Bootstrap, BootstrapKind};
+pub use correction::{benjamini_hochberg, holm};
+pub use figure::{Figure, Method};
+pub use interval::{clustered_mean, mean_interval, normal_interval, t_interval, wilson, wilson_at};
+pub use normal::{normal_cdf, normal_quantile};
+pub use paired::{Test, paired_t, sign_flip_test, sign_test, wilcoxon_signed_rank};
+pub use student::{student_cdf, student_quantile};
+pub use summary::{mean, quantile, sample_sd, standard_error};
+
+pub(crate) use interval::share_interval;

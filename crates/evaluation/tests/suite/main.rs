@@ -1,0 +1,7 @@
+//! Tests of the crate, one binary.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod metrics;
+mod stats;
+mod stats_coverage;
