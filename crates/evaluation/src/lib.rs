@@ -46,6 +46,7 @@ mod compare;
 mod divergence;
 mod error;
 mod figures;
+pub mod judge;
 mod judged;
 mod kl;
 pub mod likelihood;
