@@ -16,7 +16,6 @@ type Surrogate = dyn Fn(&Plain, &Plain, usize) -> f64;
 /// A proof with its knobs; see [`prove`].
 pub(crate) struct Proof {
     method: PolicyGradient,
-    cases: u32,
     /// Sizes of log-ratios of completions in nats, of which each case takes one.
     ratios: Vec<f64>,
     by_token: bool,
@@ -40,7 +39,6 @@ impl Proof {
     pub(crate) fn of(method: impl Into<PolicyGradient>) -> Self {
         Self {
             method: method.into(),
-            cases: 64,
             ratios: vec![0.3, 3.0, 12.0, 40.0],
             by_token: false,
             surrogate: None,
@@ -49,13 +47,6 @@ impl Proof {
             taken: Cell::new(0),
             skipped: Cell::new(0),
         }
-    }
-
-    /// Fewer random rollouts, for options of which there are many combinations.
-    #[must_use]
-    pub(crate) fn few(mut self) -> Self {
-        self.cases = 16;
-        self
     }
 
     /// Other sizes of log-ratios, in nats.
@@ -97,7 +88,7 @@ impl Proof {
     /// Runs it.
     pub(crate) fn run(self) {
         self.method.check().unwrap();
-        let config = Config { cases: self.cases, failure_persistence: None, ..Config::default() };
+        let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
         let mut runner = TestRunner::new(config);
         let found = runner.run(&proptest::num::u64::ANY, |seed| self.case(seed));
         if let Err(error) = found {

@@ -82,10 +82,10 @@ fn aggregations() {
         Aggregation::GroupMean,
     ] {
         for ratio in [RatioLevel::Token, RatioLevel::Sequence, RatioLevel::SequenceSum] {
-            Proof::of(Grpo::default().with_aggregation(aggregation).with_ratio(ratio)).few().run();
+            prove(Grpo::default().with_aggregation(aggregation).with_ratio(ratio));
         }
-        Proof::of(Gmpo::default().with_aggregation(aggregation)).few().run();
-        Proof::of(Sapo::default().with_aggregation(aggregation).with_entropy_coefficient(0.1)).few().run();
+        prove(Gmpo::default().with_aggregation(aggregation));
+        prove(Sapo::default().with_aggregation(aggregation).with_entropy_coefficient(0.1));
     }
 }
 
@@ -106,9 +106,9 @@ fn kl_penalties() {
                 let kl = KlPenalty { coefficient: 0.3, estimator, weighting, clamp };
                 // The product of ratio and estimate grows too fast for differences beyond some nats.
                 let ratios: &[f64] = if weighting == KlWeighting::None { &[0.3, 3.0, 12.0] } else { &[0.3, 3.0] };
-                Proof::of(Dapo::default().with_kl(kl)).ratios(ratios).few().run();
+                Proof::of(Dapo::default().with_kl(kl)).ratios(ratios).run();
                 for ratio in [RatioLevel::Sequence, RatioLevel::SequenceSum] {
-                    Proof::of(Grpo::default().with_kl(kl).with_ratio(ratio)).ratios(ratios).few().run();
+                    Proof::of(Grpo::default().with_kl(kl).with_ratio(ratio)).ratios(ratios).run();
                 }
             }
         }
@@ -122,9 +122,9 @@ fn masks_and_corrections() {
     for level in [CorrectionLevel::Token, CorrectionLevel::Sequence] {
         for out_of_bounds in [OutOfBounds::Truncate, OutOfBounds::Mask] {
             let sampler = Some(SamplerCorrection { level, out_of_bounds, cap: 2.0, floor: 0.5 });
-            Proof::of(Dapo::default().with_sampler(sampler).with_kl(KlPenalty::of(0.1))).few().run();
-            Proof::of(Gspo::default().with_sampler(sampler)).few().run();
-            Proof::of(Gmpo::default().with_sampler(sampler)).few().run();
+            prove(Dapo::default().with_sampler(sampler).with_kl(KlPenalty::of(0.1)));
+            prove(Gspo::default().with_sampler(sampler));
+            prove(Gmpo::default().with_sampler(sampler));
         }
     }
     for quantile in [0.4, 0.0] {
@@ -151,7 +151,7 @@ fn discriminative() {
             for negatives in [Negatives::Basic, Negatives::Robust, Negatives::Logistic] {
                 let config = Disco::default().with_score(score).with_negatives(negatives).with_estimator(estimator);
                 // The penalty is a square of e^d.
-                Proof::of(config.with_tau(1.0)).estimator(estimator).ratios(&[0.3, 3.0, 6.0]).few().run();
+                Proof::of(config.with_tau(1.0)).estimator(estimator).ratios(&[0.3, 3.0, 6.0]).run();
             }
         }
         Proof::of(Drpo::default().with_capacity(8.0).with_estimator(estimator))
