@@ -6,9 +6,10 @@
 //!    [`record::Record`]s, batch by batch, or [`record::Pair`]s;
 //! 2. [`hygiene`] takes out duplicates and what evaluations are made of; [`split`] makes a train and a test side, all
 //!    records of one prompt together;
-//! 3. `text` (feature `text`): chat template and tokenizer, records become [`tokens::TokenPair`]s;
-//! 4. [`pack`]: token pairs become one flat run of tokens without padding, cut into micro-batches by
-//!    [`batches`] in the order of [`order`].
+//! 3. `text` (feature `text`): chat template and tokenizer, records become [`tokens::TokenPair`]s, groups of responses
+//!    [`tokens::TokenGroup`]s, conversations with a mask [`tokens::TokenChat`]s;
+//! 4. [`pack`]: they become one flat run of tokens without padding, each prompt once, cut into micro-batches by
+//!    [`batches`] in the order of [`order`], or by [`buckets`] in batches of like length.
 //!
 //! Whatever a step leaves out or cuts is counted, with its reason, in an [`audit::Audit`]. No tensor
 //! appears here: everything is vectors of numbers. Without both features the crate still has
