@@ -1,12 +1,12 @@
 //! Comparisons of two columns: preferences, rankings, wins.
 use crate::error::{EvaluationError, finite, same_length};
-use crate::interval::{Estimate, clustered_mean, mean_interval, score_interval};
+use crate::stats::{Figure, clustered_mean, mean_interval, share_interval};
 
 /// How often one side is above the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
     /// the share that the metric is named for
-    pub rate: Estimate,
+    pub rate: Figure,
     /// rows where the first side is strictly above
     pub wins: usize,
     /// rows where both are equal
@@ -28,7 +28,7 @@ fn count(names: [&'static str; 2], a: &[f64], b: &[f64]) -> Result<[usize; 3], E
 /// Share of rows with a strictly larger first side; ties count as failures and are reported.
 fn strict(names: [&'static str; 2], a: &[f64], b: &[f64]) -> Result<Comparison, EvaluationError> {
     let [wins, ties, losses] = count(names, a, b)?;
-    Ok(Comparison { rate: score_interval(wins as f64 / a.len() as f64, a.len()), wins, ties, losses })
+    Ok(Comparison { rate: share_interval(wins as f64 / a.len() as f64, a.len(), 0.95), wins, ties, losses })
 }
 
 /// Share of pairs whose chosen reward is strictly above the rejected one, as TRL's `rewards/accuracies`.
@@ -43,7 +43,7 @@ pub fn reward_accuracy(chosen: &[f64], rejected: &[f64]) -> Result<Comparison, E
 ///
 /// # Errors
 /// As [`reward_accuracy`].
-pub fn reward_margin(chosen: &[f64], rejected: &[f64]) -> Result<Estimate, EvaluationError> {
+pub fn reward_margin(chosen: &[f64], rejected: &[f64]) -> Result<Figure, EvaluationError> {
     count(["chosen rewards", "rejected rewards"], chosen, rejected)?;
     mean_interval(&chosen.iter().zip(rejected).map(|(c, r)| c - r).collect::<Vec<_>>())
 }
@@ -81,7 +81,7 @@ pub fn ranking_accuracy_normalized(
 /// As [`reward_accuracy`].
 pub fn win_rate(ours: &[f64], theirs: &[f64]) -> Result<Comparison, EvaluationError> {
     let [wins, ties, losses] = count(["ours", "theirs"], ours, theirs)?;
-    let rate = score_interval((wins as f64 + 0.5 * ties as f64) / ours.len() as f64, ours.len());
+    let rate = share_interval((wins as f64 + 0.5 * ties as f64) / ours.len() as f64, ours.len(), 0.95);
     Ok(Comparison { rate, wins, ties, losses })
 }
 
@@ -104,7 +104,7 @@ pub fn win_rate_by_prompt(ours: &[f64], theirs: &[f64], prompts: &[usize]) -> Re
     let scores: Vec<f64> = ours.iter().zip(theirs).map(score).collect();
     let clustered = clustered_mean(&scores, prompts)?;
     if clustered.n < ours.len() {
-        all.rate = Estimate { low: clustered.low.max(0.0), high: clustered.high.min(1.0), ..clustered };
+        all.rate = clustered.clamped(0.0, 1.0);
     }
     Ok(all)
 }

@@ -1,13 +1,13 @@
 //! Divergence from a reference, and lengths, of sampled answers.
 use crate::error::{EvaluationError, finite, same_length};
-use crate::interval::{Estimate, mean_interval};
+use crate::stats::{Figure, mean_interval};
 
 /// KL divergence to the reference per answer in nats, from answers sampled from the policy: the mean of
 /// `log pi - log pi_ref` (unbiased; a single answer's term may be negative).
 ///
 /// # Errors
 /// Empty or unequal slices, values that are not finite.
-pub fn kl_sampled(policy_logps: &[f64], ref_logps: &[f64]) -> Result<Estimate, EvaluationError> {
+pub fn kl_sampled(policy_logps: &[f64], ref_logps: &[f64]) -> Result<Figure, EvaluationError> {
     finite("policy logps", policy_logps)?;
     finite("reference logps", ref_logps)?;
     same_length("reference logps", policy_logps.len(), ref_logps.len())?;
@@ -22,7 +22,7 @@ pub fn kl_sampled(policy_logps: &[f64], ref_logps: &[f64]) -> Result<Estimate, E
 ///
 /// # Source
 /// Schulman 2020, "Approximating KL divergence", k3.
-pub fn kl_k3(policy_logps: &[f64], ref_logps: &[f64]) -> Result<Estimate, EvaluationError> {
+pub fn kl_k3(policy_logps: &[f64], ref_logps: &[f64]) -> Result<Figure, EvaluationError> {
     kl_sampled(policy_logps, ref_logps)?;
     let k3 = |(p, r): (&f64, &f64)| (r - p).exp_m1() - (r - p);
     mean_interval(&policy_logps.iter().zip(ref_logps).map(k3).collect::<Vec<_>>())
@@ -32,6 +32,6 @@ pub fn kl_k3(policy_logps: &[f64], ref_logps: &[f64]) -> Result<Estimate, Evalua
 ///
 /// # Errors
 /// An empty slice.
-pub fn response_length(tokens: &[usize]) -> Result<Estimate, EvaluationError> {
+pub fn response_length(tokens: &[usize]) -> Result<Figure, EvaluationError> {
     mean_interval(&tokens.iter().map(|&t| t as f64).collect::<Vec<_>>())
 }

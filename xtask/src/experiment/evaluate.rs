@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tropism_data::record::Source;
 use tropism_data::tokens::TokenSample;
 use tropism_evaluation::{
-    Estimate, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
+    Figure, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
     reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
 };
 use tropism_lm::{End, Request, Sampler, StopStrings};
@@ -17,7 +17,7 @@ use tropism_trainer::{PairScore, SequenceScore, Stage, TrainError, pair_diagnost
 /// Tokens scored at a time.
 const MAX_TOKENS: usize = 4096;
 
-type Metrics = BTreeMap<String, Estimate>;
+type Metrics = BTreeMap<String, Figure>;
 
 /// Measures `policy`. `trained` is the stage that made it, with the model that its rewards are relative to.
 pub(super) fn evaluate(

@@ -2,7 +2,7 @@
 use crate::config::Experiment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tropism_evaluation::Estimate;
+use tropism_evaluation::Figure;
 
 /// A sampled answer to a held-out prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct StageResult {
     /// tokens computed in training
     pub tokens: usize,
     /// held-out metrics
-    pub metrics: BTreeMap<String, Estimate>,
+    pub metrics: BTreeMap<String, Figure>,
     /// answers to the held-out prompts
     pub answers: Vec<Answer>,
 }
@@ -52,7 +52,7 @@ pub struct Summary {
     /// held-out metrics after every stage, the model at the start included
     pub stages: Vec<StageSummary>,
     /// metrics of the last stage
-    pub r#final: BTreeMap<String, Estimate>,
+    pub r#final: BTreeMap<String, Figure>,
 }
 
 /// One entry of `summary.json`'s stages.
@@ -62,7 +62,7 @@ pub struct StageSummary {
     /// its name
     pub name: String,
     /// value, interval and count by metric
-    pub metrics: BTreeMap<String, Estimate>,
+    pub metrics: BTreeMap<String, Figure>,
     /// seconds of training
     pub train_runtime: f64,
     /// optimiser steps

@@ -84,7 +84,7 @@ fn rows(results: &[StageResult], i: usize) -> Vec<MetricRow> {
     let rank = |n: &str| ["win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9);
     let mut all: Vec<_> = results[i].metrics.iter().collect();
     all.sort_by_key(|(n, _)| rank(n));
-    let row = |(name, e): (&String, &tropism_evaluation::Estimate)| {
+    let row = |(name, e): (&String, &tropism_evaluation::Figure)| {
         let row = MetricRow::new(shown(name), e.value).with_interval(e.low, e.high).with_n(e.n as u64);
         match better(name) {
             Some(b) => row.with_better(b),

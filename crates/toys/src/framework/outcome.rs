@@ -1,7 +1,7 @@
 //! What came out over all seeds.
 
 use serde::Serialize;
-use tropism_evaluation::{Estimate, mean_interval};
+use tropism_evaluation::{self as evaluation, mean_interval};
 
 use super::{Decided, Run, Toy, ToyError, Verdict};
 
@@ -14,7 +14,7 @@ pub struct Measured {
     pub unit: &'static str,
     /// mean over the seeds with its 95 % interval
     #[serde(flatten)]
-    pub estimate: Estimate,
+    pub estimate: evaluation::Figure,
 }
 
 /// The result of a toy.

@@ -1,7 +1,7 @@
 //! Statements about figures, and whether they came out.
 
 use serde::Serialize;
-use tropism_evaluation::{Estimate, mean_interval};
+use tropism_evaluation::{self as evaluation, mean_interval};
 
 use super::toy::Chance;
 use super::{Figures, Run, Toy, ToyError};
@@ -102,7 +102,7 @@ impl Relation {
         Ok(Decided { statement: self.statement(), difference, verdict })
     }
 
-    fn verdict(&self, d: &Estimate) -> Verdict {
+    fn verdict(&self, d: &evaluation::Figure) -> Verdict {
         // (surely holds, surely fails)
         let (holds, fails) = match self.order {
             Order::Above { by } => (d.low > by, d.high <= by),
@@ -151,7 +151,7 @@ pub struct Decided {
     /// the statement
     pub statement: String,
     /// left minus right over the seeds, paired
-    pub difference: Estimate,
+    pub difference: evaluation::Figure,
     /// what follows from it
     pub verdict: Verdict,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use tropism_evaluation::Estimate;
+use tropism_evaluation::Figure;
 
 use super::Outcome;
 
@@ -35,7 +35,7 @@ impl Display for Outcome {
     }
 }
 
-fn interval(e: &Estimate) -> String {
+fn interval(e: &Figure) -> String {
     format!("{} [{}, {}]", number(e.value), number(e.low), number(e.high))
 }
 
