@@ -40,9 +40,10 @@
 //!    records of one prompt together;
 //! 3. [`construct`] sets responses against one another: pairs, rankings, groups, single completions; [`curriculum`] orders
 //!    them; [`build`] does both, and `output` (feature `files`) keeps the result as a prepared folder;
-//! 4. `text` (feature `text`): chat template and tokenizer, records become [`tokens::TokenPair`]s;
-//! 5. [`pack`]: token pairs become one flat run of tokens without padding, cut into micro-batches by
-//!    [`batches`] in the order of [`order`].
+//! 4. `text` (feature `text`): chat template and tokenizer, records become [`tokens::TokenPair`]s, groups of responses
+//!    [`tokens::TokenGroup`]s, conversations with a mask [`tokens::TokenChat`]s;
+//! 5. [`pack`]: they become one flat run of tokens without padding, each prompt once, cut into micro-batches by
+//!    [`batches`] in the order of [`order`], or by [`buckets`] in batches of like length.
 //!
 //! Whatever a step leaves out or cuts is counted, with its reason, in an [`audit::Audit`]. No tensor
 //! appears here: everything is vectors of numbers. Without both features the crate still has
