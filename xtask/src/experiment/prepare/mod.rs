@@ -111,7 +111,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let Records { world, audit, hashes, .. } = records;
     let prepared = Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, world, audit, hashes };
     for stage in &prepared.config.stages {
-        stage.check_rows(&prepared.rows(stage)?)?;
+        stage.check_rows(prepared.rows(stage)?.as_ref())?;
     }
     Ok(prepared)
 }
