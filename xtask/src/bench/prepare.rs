@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 use tropism_data::read::{ReadOptions, RecordReader, read_pairs};
 use tropism_data::record::{Message, Pair, Source, Text};
-use tropism_data::text::{PrepareOptions, Preparation, Tokenizer};
+use tropism_data::text::{Preparation, PrepareOptions, Tokenizer};
 use tropism_data::tokens::TokenPair;
 
 /// Rows handed on at a time.
@@ -19,9 +19,10 @@ pub(super) fn run(args: &BenchPrepareArgs) -> Result<Value, XtaskError> {
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
     let base = conversations(args)?;
     if let Some(rows) = args.generate {
-        let path = args.file.clone().unwrap_or_else(|| {
-            std::env::temp_dir().join(format!("tropism-bench-prepare-{}.jsonl", std::process::id()))
-        });
+        let path = args
+            .file
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("tropism-bench-prepare-{}.jsonl", std::process::id())));
         let result = through_file(&tokenizer, &base, rows, &path);
         if args.file.is_none() && path.exists() {
             std::fs::remove_file(&path).map_err(XtaskError::io(path))?;

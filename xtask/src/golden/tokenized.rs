@@ -8,7 +8,7 @@ use tropism_data::DataError;
 use tropism_data::collate::pad_pairs;
 use tropism_data::prompt::divide;
 use tropism_data::record::{Message, Pair, Source, Text};
-use tropism_data::text::{Boundary, PrepareOptions, Preparation, Tokenizer, tokenize_pair, tokenize_pairs};
+use tropism_data::text::{Boundary, Preparation, PrepareOptions, Tokenizer, tokenize_pair, tokenize_pairs};
 use tropism_data::tokens::LengthOptions;
 
 /// Why the reference is not followed in some rows: it warns of merged tokens and cuts by count, and the cut loses characters.

@@ -105,7 +105,8 @@ fn encode_one(
         tokenizer.ends.end(side, chat);
         tokenizer.ends.check_twice(record.at, &prompt, side)?;
     }
-    notes.special = writes_special(tokenizer, record.prompt) || record.sides.iter().any(|side| writes_special(tokenizer, side));
+    notes.special =
+        writes_special(tokenizer, record.prompt) || record.sides.iter().any(|side| writes_special(tokenizer, side));
     Ok(Some(Encoded { prompt, sides, notes }))
 }
 

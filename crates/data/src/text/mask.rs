@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::Tokenizer;
 use super::encode::check_prefix;
 use super::template::{Chat, Marked, tools, turns};
-use super::Tokenizer;
 use crate::DataError;
 use crate::record::{Message, Source, Value};
 use crate::tokens::TokenChat;

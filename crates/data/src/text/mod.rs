@@ -22,7 +22,8 @@ pub use boundary::Boundary;
 pub use mask::{AssistantMask, tokenize_chat};
 pub use policy::{Bos, Eos, TokenPolicy};
 pub use prepare::{
-    PrepareOptions, Preparation, TextGroup, tokenize_groups, tokenize_pair, tokenize_pairs, tokenize_sample, tokenize_samples,
+    Preparation, PrepareOptions, TextGroup, tokenize_groups, tokenize_pair, tokenize_pairs, tokenize_sample,
+    tokenize_samples,
 };
 pub use stream::{PreparedPairs, prepare_pairs};
 pub use template::{BuiltIn, ChatTemplate, TemplateLimits};

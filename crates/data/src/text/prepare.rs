@@ -261,7 +261,12 @@ fn encode_pairs(tokenizer: &Tokenizer, pairs: &[Pair], boundary: Boundary) -> Fo
         tokenizer,
         pairs,
         boundary,
-        |pair| Record { at: &pair.source, prompt: &pair.prompt, tools: &pair.tools, sides: vec![&pair.chosen, &pair.rejected] },
+        |pair| Record {
+            at: &pair.source,
+            prompt: &pair.prompt,
+            tools: &pair.tools,
+            sides: vec![&pair.chosen, &pair.rejected],
+        },
         |pair, prompt, mut sides| {
             let (rejected, chosen) = (sides.pop().unwrap_or_default(), sides.pop().unwrap_or_default());
             let (source, numbers) = (pair.source.clone(), pair.numbers.clone());
@@ -275,7 +280,12 @@ fn encode_samples(tokenizer: &Tokenizer, samples: &[Sample], boundary: Boundary)
         tokenizer,
         samples,
         boundary,
-        |sample| Record { at: &sample.source, prompt: &sample.prompt, tools: &sample.tools, sides: vec![&sample.completion] },
+        |sample| Record {
+            at: &sample.source,
+            prompt: &sample.prompt,
+            tools: &sample.tools,
+            sides: vec![&sample.completion],
+        },
         |sample, prompt, mut sides| {
             let completion = sides.pop().unwrap_or_default();
             TokenSample { source: sample.source.clone(), prompt, completion }
@@ -291,7 +301,12 @@ fn encode_groups(tokenizer: &Tokenizer, groups: &[TextGroup], boundary: Boundary
         tokenizer,
         groups,
         boundary,
-        |group| Record { at: &group.source, prompt: &group.prompt, tools: &group.tools, sides: group.responses.iter().collect() },
+        |group| Record {
+            at: &group.source,
+            prompt: &group.prompt,
+            tools: &group.tools,
+            sides: group.responses.iter().collect(),
+        },
         |group, prompt, responses| TokenGroup { source: group.source.clone(), prompt, responses },
     )
 }
@@ -305,8 +320,9 @@ fn encode_all<I, T>(
 ) -> Found<T> {
     let records: Vec<Record<'_>> = items.iter().map(record).collect();
     let encoded = encode(tokenizer, &records, boundary)?;
-    let found = items.iter().zip(encoded).map(|(origin, encoded)| {
-        encoded.map(|Encoded { prompt, sides, notes }| (item(origin, prompt, sides), notes))
-    });
+    let found = items
+        .iter()
+        .zip(encoded)
+        .map(|(origin, encoded)| encoded.map(|Encoded { prompt, sides, notes }| (item(origin, prompt, sides), notes)));
     Ok(found.collect())
 }

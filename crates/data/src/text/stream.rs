@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::prepare::{CHUNK, PrepareOptions, Preparation};
 use super::Tokenizer;
+use super::prepare::{CHUNK, Preparation, PrepareOptions};
 use crate::DataError;
 use crate::audit::Audit;
 use crate::record::Pair;

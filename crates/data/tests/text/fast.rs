@@ -9,7 +9,8 @@ use tropism_data::text::{Boundary, PrepareOptions, Tokenizer, tokenize_pairs};
 
 use crate::variants::{changed, golden};
 
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const LLAMA3: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 fn byte_level(expression: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": expression})
@@ -115,9 +116,8 @@ fn message(role: &'static str) -> impl Strategy<Value = Message> {
 }
 
 fn pair() -> impl Strategy<Value = Pair> {
-    let chat = (prop::collection::vec(message("user"), 1..4), message("assistant"), message("assistant")).prop_map(
-        |(prompt, chosen, rejected)| [prompt, vec![chosen], vec![rejected]].map(Text::Chat),
-    );
+    let chat = (prop::collection::vec(message("user"), 1..4), message("assistant"), message("assistant"))
+        .prop_map(|(prompt, chosen, rejected)| [prompt, vec![chosen], vec![rejected]].map(Text::Chat));
     let plain = (text(), text(), text()).prop_map(|(prompt, chosen, rejected)| [prompt, chosen, rejected].map(Text::Plain));
     prop_oneof![chat, plain].prop_map(|[prompt, chosen, rejected]| Pair {
         source: Source::row("random", 1),

@@ -121,9 +121,8 @@ fn the_row_that_trl_cuts_within_a_token() {
     assert!(error.to_string().contains("tokenized.json, row 4: the tokens of the prompt"), "{error}");
     assert!(matches!(tokenize_pairs(&tokenizer, &pairs, &LengthOptions::default()), Err(DataError::Boundary { .. })));
 
-    let prepare = |boundary| {
-        tokenize_pairs(&tokenizer, &pairs, PrepareOptions { boundary, ..PrepareOptions::default() }).unwrap()
-    };
+    let prepare =
+        |boundary| tokenize_pairs(&tokenizer, &pairs, PrepareOptions { boundary, ..PrepareOptions::default() }).unwrap();
     let (kept, audit) = prepare(Boundary::Drop);
     assert_eq!(kept.iter().map(|pair| pair.source.row).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(audit.dropped["prompt and completion merge in a token"].rows, [MERGED]);

@@ -76,9 +76,7 @@ fn what_cannot_be_masked_is_an_error_with_the_row() {
 #[test]
 fn cuts_and_packs() {
     let chat = TokenChat { source: at(), ids: vec![1, 2, 3, 4, 5], mask: vec![true, false, true, false, true] };
-    let cut = |max_length, truncation| {
-        chat.clone().truncate(&LengthOptions { max_length: Some(max_length), truncation })
-    };
+    let cut = |max_length, truncation| chat.clone().truncate(&LengthOptions { max_length: Some(max_length), truncation });
     assert_eq!(cut(3, Truncation::KeepStart).unwrap().ids, [1, 2, 3]);
     assert_eq!(cut(2, Truncation::KeepStart), Err("no token to score"));
     assert_eq!(cut(2, Truncation::KeepEnd).unwrap().mask, [false, true]);

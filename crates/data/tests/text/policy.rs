@@ -73,7 +73,13 @@ fn the_whole_table() {
             let wanted = match bos {
                 Bos::Always => true,
                 Bos::Never => false,
-                Bos::Tokenizer => if chat { writes } else { adds },
+                Bos::Tokenizer => {
+                    if chat {
+                        writes
+                    } else {
+                        adds
+                    }
+                }
             };
             assert_eq!(count(&found.prompt, BOS), usize::from(wanted), "{case}");
             assert_eq!(found.prompt.first() == Some(&BOS), wanted, "{case}");

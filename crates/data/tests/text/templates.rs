@@ -10,7 +10,8 @@ const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/t
 
 /// Marks of all built-in templates as special tokens, with `<s>` and `</s>` as BOS and EOS.
 fn with_all_marks() -> Tokenizer {
-    let marks = ["<s>", "</s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>"];
+    let marks =
+        ["<s>", "</s>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>"];
     let dir = tempfile::tempdir().unwrap();
     let tokenizer = changed(|json| {
         let tokens = json["added_tokens"].as_array_mut().unwrap();
@@ -66,13 +67,17 @@ fn check_written(
     case: &str,
 ) -> bool {
     let at = record::Source::row("figures", 1);
-    let chats = [AssistantMask::Tags, AssistantMask::Prefix].map(|mask| tokenize_chat(tokenizer, &at, messages, tools, mask));
+    let chats =
+        [AssistantMask::Tags, AssistantMask::Prefix].map(|mask| tokenize_chat(tokenizer, &at, messages, tools, mask));
     let (Ok(tags), Ok(prefix)) = (&chats[0], &chats[1]) else {
         // a blank beginning of an answer merges with the break before it; nothing may be said by the assistant at all
         for said in chats.iter().filter_map(|chat| chat.as_ref().err()).map(ToString::to_string) {
             // before the first turn there is no text that its opening could continue
             let first = case.contains("assistant first") && said.contains("is not a prefix");
-            assert!(first || said.contains("merges characters across") || said.contains("no assistant turn"), "{case}: {said}");
+            assert!(
+                first || said.contains("merges characters across") || said.contains("no assistant turn"),
+                "{case}: {said}"
+            );
         }
         return false;
     };

@@ -1,5 +1,6 @@
 //! Records that cannot be tokenised, and the audit of those that can.
 
+use crate::variants::{golden, variant, with_template};
 use serde_json::{Value, json};
 use tropism_data::DataError;
 use tropism_data::record::{Message, Pair, Sample, Source, Text};
@@ -7,7 +8,6 @@ use tropism_data::text::{
     TextGroup, prepare_pairs, tokenize_groups, tokenize_pair, tokenize_pairs, tokenize_sample, tokenize_samples,
 };
 use tropism_data::tokens::{LengthOptions, Truncation};
-use crate::variants::{golden, variant, with_template};
 
 fn chat_pair(chosen: &str) -> Pair {
     let text = |role: &str, content: &str| Text::Chat(vec![Message::new(role, content)]);

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::variants::{GOLDEN, golden, variant, with_template};
 use serde_json::{Value, json};
 use tropism_data::record::Message;
 use tropism_data::text::Tokenizer;
-use crate::variants::{GOLDEN, golden, variant, with_template};
 
 const TEXTS: [&str; 3] = ["the rain in Spain stays mainly in the plain", "she sells sea shells", "the sea the sea"];
 

@@ -30,8 +30,7 @@ pub fn variant(change: impl Fn(&mut Value), files: &[(&str, &str)]) -> Result<To
 /// The golden tokenizer with other entries in its `tokenizer.json`.
 pub fn changed(change: impl Fn(&mut Value)) -> Tokenizer {
     let dir = tempfile::tempdir().unwrap();
-    let mut json: Value =
-        serde_json::from_slice(&std::fs::read(Path::new(GOLDEN).join("tokenizer.json")).unwrap()).unwrap();
+    let mut json: Value = serde_json::from_slice(&std::fs::read(Path::new(GOLDEN).join("tokenizer.json")).unwrap()).unwrap();
     change(&mut json);
     std::fs::write(dir.path().join("tokenizer.json"), json.to_string()).unwrap();
     std::fs::copy(Path::new(GOLDEN).join("tokenizer_config.json"), dir.path().join("tokenizer_config.json")).unwrap();

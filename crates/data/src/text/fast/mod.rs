@@ -144,9 +144,7 @@ impl Fast {
         }
         match self.plan.digits {
             Digits::Together => self.encode_words(inner, worker, part, ids),
-            digits => {
-                parts_at_digits(part, digits == Digits::Single, |part| self.encode_words(inner, worker, part, ids))
-            }
+            digits => parts_at_digits(part, digits == Digits::Single, |part| self.encode_words(inner, worker, part, ids)),
         }
     }
 

@@ -93,7 +93,8 @@ fn adds_only(value: &Value) -> bool {
         Some("ByteLevel" | "RobertaProcessing" | "BertProcessing") => true,
         Some("Sequence") => value["processors"].as_array().is_some_and(|all| all.iter().all(adds_only)),
         Some("TemplateProcessing") => {
-            let sequences = value["single"].as_array().map(|pieces| pieces.iter().filter(|p| !p["Sequence"].is_null()).count());
+            let sequences =
+                value["single"].as_array().map(|pieces| pieces.iter().filter(|p| !p["Sequence"].is_null()).count());
             sequences == Some(1)
         }
         Some(_) => false,

@@ -43,12 +43,17 @@ impl Words {
 
 fn gpt2(classes: &Classes, text: &str, at: usize) -> usize {
     let first = text.as_bytes()[at];
-    if first == b'\'' && let Some(end) = contraction(text, at) {
+    if first == b'\''
+        && let Some(end) = contraction(text, at)
+    {
         return end;
     }
     let mut start = at;
     let (mut bits, length) = classes.at(text, at);
-    if first == b' ' && let (next, 1..) = classes.at(text, at + length) && next & SPACE == 0 {
+    if first == b' '
+        && let (next, 1..) = classes.at(text, at + length)
+        && next & SPACE == 0
+    {
         (start, bits) = (at + length, next);
     }
     if bits & SPACE != 0 { space(classes, text, at) } else { classes.run(text, start, |other| other == bits) }
@@ -56,7 +61,9 @@ fn gpt2(classes: &Classes, text: &str, at: usize) -> usize {
 
 fn modern(classes: &Classes, text: &str, at: usize, numbers: usize) -> usize {
     let first = text.as_bytes()[at];
-    if first == b'\'' && let Some(end) = contraction_of_any_case(text, at) {
+    if first == b'\''
+        && let Some(end) = contraction_of_any_case(text, at)
+    {
         return end;
     }
     let (bits, length) = classes.at(text, at);

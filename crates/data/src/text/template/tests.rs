@@ -27,7 +27,8 @@ fn error_of(source: &str) -> String {
 
 #[test]
 fn python_methods_slices_and_specials() {
-    let text = render("{{ bos_token }}{% for m in messages[1:] %}{{ m.role.upper() }}{{ m['content'].strip() }}{% endfor %}");
+    let text =
+        render("{{ bos_token }}{% for m in messages[1:] %}{{ m.role.upper() }}{{ m['content'].strip() }}{% endfor %}");
     assert_eq!(text.unwrap(), "<s>ASSISTANTc");
     assert_eq!(render("{{ messages[0].content.strip() }}").unwrap(), "<a> & 'b' \"é\"");
     assert_eq!(render("{% if tools is none and documents is none %}x{% endif %}{{ nowhere }}").unwrap(), "x");
@@ -56,7 +57,8 @@ fn tools_and_further_keys() {
 
 #[test]
 fn white_space_is_pythons() {
-    let text = r"{% set t = '\u001c \u00a0a\u0085\u001f' %}[{{ t | trim }}|{{ t.strip() }}|{{ t.lstrip() }}|{{ t.rstrip() }}]";
+    let text =
+        r"{% set t = '\u001c \u00a0a\u0085\u001f' %}[{{ t | trim }}|{{ t.strip() }}|{{ t.lstrip() }}|{{ t.rstrip() }}]";
     let text = render(text).unwrap();
     assert_eq!(text, "[a|a|a\u{85}\u{1f}|\u{1c} \u{a0}a]");
     assert_eq!(render("{{ 'xaxbx' | trim('x') }}{{ 'xax'.strip('x') }}{{ 3 | trim }}").unwrap(), "axba3");
@@ -64,7 +66,8 @@ fn white_space_is_pythons() {
 
 #[test]
 fn blocks_are_trimmed_as_transformers_does() {
-    let text = render("{% for m in messages %}\n  {%- if loop.first %}\n    {{ m.role }}\n  {% endif %}\n{% endfor %}\nend\n");
+    let text =
+        render("{% for m in messages %}\n  {%- if loop.first %}\n    {{ m.role }}\n  {% endif %}\n{% endfor %}\nend\n");
     assert_eq!(text.unwrap(), "    user\nend");
 }
 
@@ -138,9 +141,15 @@ fn depth_ends() {
         assert!(error.contains("recursion limit"), "{error}");
     }
     // the deepest expressions that are read at all
-    for (first, next, last) in
-        [("", "not ", "1"), ("", "-", "1"), ("x", ".a", ""), ("1", "+1", ""), ("1", "|abs", ""), ("x", "()", ""), ("1", "~1", "")]
-    {
+    for (first, next, last) in [
+        ("", "not ", "1"),
+        ("", "-", "1"),
+        ("x", ".a", ""),
+        ("1", "+1", ""),
+        ("1", "|abs", ""),
+        ("x", "()", ""),
+        ("1", "~1", ""),
+    ] {
         let count = (LONGEST_CONSTRUCT - 10) / next.len();
         let _ = render(&format!("{{{{{first}{}{last}}}}}", next.repeat(count)));
         let error = error_of(&format!("{{{{{first}{}{last}}}}}", next.repeat(count + 10)));
@@ -157,7 +166,8 @@ fn values_nested_as_deep_as_work_allows() {
         format!("{{% set ns = namespace(v=[]) %}}{{% for i in range(1300) %}}{{% set ns.v = {list} %}}{{% endfor %}}{then}")
     };
     assert_eq!(render(&nested("ok")).unwrap(), "ok");
-    for then in ["{{ ns.v }}", "{{ ns.v == [ns.v] }}", "{{ [ns.v, ns.v] | sort }}", "{{ ns.v | tojson }}", "{{ {}[ns.v] }}"] {
+    for then in ["{{ ns.v }}", "{{ ns.v == [ns.v] }}", "{{ [ns.v, ns.v] | sort }}", "{{ ns.v | tojson }}", "{{ {}[ns.v] }}"]
+    {
         let _ = render(&nested(then));
     }
 }
