@@ -24,8 +24,8 @@ pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
         BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
         BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
-        BenchCommand::Prepare(args) => on_threads(args.threads, || prepare::run(args))?,
         BenchCommand::Bootstrap(args) => on_threads(args.threads, || bootstrap::run(args))?,
+        BenchCommand::Prepare(args) => on_threads(args.threads, || prepare::run(args))?,
         BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,
     };
     println!("{line}");
