@@ -271,7 +271,7 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// Turns the parser's complaint about an unknown key into one that says where it stands and what is near.
-fn explain(origin: &str, table: &Table, message: &str) -> XtaskError {
+pub(crate) fn explain(origin: &str, table: &Table, message: &str) -> XtaskError {
     let mut quoted = message.split('`').skip(1).step_by(2);
     let is_key = message.starts_with("unknown field");
     let is_name = message.starts_with("unknown variant");

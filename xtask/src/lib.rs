@@ -1,12 +1,13 @@
 //! Runs the experiments and checks of the workspace; no formula lives here.
 //!
 //! `cargo xtask experiment` glues the crates into one run: data, tokenizer, model, stages, evaluation, report.
-//! `cargo xtask golden` checks figures of reference implementations, `cargo xtask bench` measures speed and memory, and
-//! `cargo xtask model` makes folders to do it with. `cargo xtask docs` writes the pages that are made from code.
+//! `cargo xtask golden` checks figures of reference implementations, `cargo xtask bench` measures speed and memory,
+//! `cargo xtask data` prepares preference data, and `cargo xtask model` makes folders to do it with. `cargo xtask docs` writes the pages that are made from code.
 
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod data;
 pub mod docs;
 pub mod error;
 pub mod experiment;
@@ -26,6 +27,7 @@ pub fn run(cli: cli::Cli) -> Result<(), XtaskError> {
         cli::Command::Experiment(args) => experiment::command(&args),
         cli::Command::Golden(args) => golden::command(&args),
         cli::Command::Docs => docs::command(),
+        cli::Command::Data(command) => data::command(&command),
         cli::Command::Model(command) => model::command(&command),
         cli::Command::Bench(command) => bench::command(&command),
     }

@@ -54,6 +54,14 @@ impl Rows {
         }
     }
 
+    /// The pairs whose column `stage` holds `stage`, in their order: a stage of a curriculum. Nothing for rows of another kind
+    /// and pairs without that column.
+    pub fn of_data_stage(&self, stage: usize) -> Option<Rows> {
+        let stages = self.numbers("stage")?;
+        let at: Vec<usize> = (0..stages.len()).filter(|&row| stages[row] == stage as f64).collect();
+        Some(self.pick(&at))
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         match self {

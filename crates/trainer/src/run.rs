@@ -79,7 +79,7 @@ where
             let problem = format!("has log-probabilities of {found} completions, there are {expected}");
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
-        let order = Order::new(rows.len(), seed, true)?;
+        let order = Order::new(rows.len(), seed, stage.shuffle)?;
         Ok(Self::assemble(stage, rows, stage.adapt(policy, seed)?, reference, order))
     }
 
@@ -90,7 +90,7 @@ where
     /// As [`StageRun::new`], for an objective with a reference.
     pub fn unscored(stage: &'a Stage, rows: &'a Rows, policy: Decoder<M, E>, seed: u64) -> Result<Self, TrainError> {
         check(stage, rows, true)?;
-        let order = Order::new(rows.len(), seed, true)?;
+        let order = Order::new(rows.len(), seed, stage.shuffle)?;
         let none = ReferenceLogps::unscored(rows);
         Ok(Self::assemble(stage, rows, stage.adapt(policy, seed)?, Some(none), order))
     }

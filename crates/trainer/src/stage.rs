@@ -59,6 +59,12 @@ pub struct Stage {
     /// stop after this many steps, whatever `epochs` says
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<usize>,
+    /// put the rows of each epoch into a random order; off, they are seen in the order of the data, as a curriculum wants
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub shuffle: bool,
+    /// only the pairs of this stage of the data's curriculum (column `stage`, from 0)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_stage: Option<usize>,
     /// rows (pairs or samples) per optimiser step
     #[serde(default = "batch_size")]
     pub batch_size: usize,
@@ -97,6 +103,12 @@ pub struct Stage {
     pub checkpoint_every: usize,
 }
 
+fn yes() -> bool {
+    true
+}
+fn is_true(value: &bool) -> bool {
+    *value
+}
 fn one() -> usize {
     1
 }
@@ -132,6 +144,8 @@ impl Stage {
             warmup_ratio: warmup_ratio(),
             epochs: 1,
             max_steps: None,
+            shuffle: true,
+            data_stage: None,
             batch_size: batch_size(),
             micro_batch_tokens: micro_batch_tokens(),
             precision: Precision::F32,

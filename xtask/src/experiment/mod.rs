@@ -13,6 +13,7 @@ use crate::config::Experiment;
 use crate::error::XtaskError;
 use crate::recipes;
 pub use folder::RunFolder;
+pub(crate) use prepare::versions;
 pub use prepare::{Prepared, prepare};
 pub use result::{Answer, StageResult, Summary};
 use std::path::{Path, PathBuf};

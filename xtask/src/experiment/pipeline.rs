@@ -65,9 +65,9 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResul
         _ => policy.clone(),
     };
     reference.precision = stage.precision.into();
-    let rows = prepared.rows(&stage.objective);
+    let rows = prepared.rows(stage)?;
     let clock = Instant::now();
-    let (policy, steps, tokens) = train(run, prepared, stage, rows, policy, &reference)?;
+    let (policy, steps, tokens) = train(run, prepared, stage, &rows, policy, &reference)?;
     let seconds = clock.elapsed().as_secs_f64();
     let adapted = policy.adapter().is_some().then(|| policy.clone());
     let policy = if adapted.is_some() { policy.merged()? } else { policy };

@@ -24,14 +24,9 @@ pub(super) fn plan(p: &Prepared) -> String {
         out += &if a.dropped_count() > 0 { format!(", dropped: {}\n", a.reasons()) } else { "\n".into() };
     }
     for stage in &p.config.stages {
-        let rows = p.rows(&stage.objective);
-        out += &format!(
-            "  stage {}: {}, {} rows, {} steps\n",
-            stage.name,
-            stage.objective.name(),
-            rows.len(),
-            stage.steps(rows.len())
-        );
+        // `prepare` has looked at them
+        let rows = p.rows(stage).map_or(0, |rows| rows.len());
+        out += &format!("  stage {}: {}, {} rows, {} steps\n", stage.name, stage.objective.name(), rows, stage.steps(rows));
         if stage.precision == Precision::Bf16 && !tropism_ops::Precision::has_bf16() {
             out += "    precision bf16: this processor has no bf16 products, products are f32\n";
         }

@@ -22,6 +22,8 @@ options! {
     Groups = "groups" {
         /// Responses per group, drawn without replacement; none: all there are.
         size: Option<usize> = None;
+        /// Leave the responses of the data aside: every prompt is a group that the policy has to sample.
+        prompts_only: bool = false;
         /// What becomes of groups whose rewards are all equal.
         zero_variance: ZeroVariance = ZeroVariance::Keep;
     }
@@ -31,8 +33,12 @@ impl Groups {
     /// Checks the values.
     ///
     /// # Errors
-    /// A size of 0.
+    /// A size of 0; options of responses beside `prompts_only`.
     pub fn check(&self) -> Result<(), DataError> {
+        if self.prompts_only && (self.size.is_some() || self.zero_variance == ZeroVariance::Drop) {
+            let reason = "takes no responses, so `size` and `zero_variance` have no effect; leave them out";
+            return Err(DataError::config("prompts_only", true, reason));
+        }
         match self.size {
             Some(0) => Err(DataError::config("size", 0, "must be at least 1")),
             _ => Ok(()),
@@ -43,7 +49,8 @@ impl Groups {
 /// The responses of a prompt's group by their index, in their own order; rewards are their scores.
 ///
 /// Groups: 1 per prompt with at least `size` responses. Rewards stay as they are: means and deviations belong to the method.
-/// A prompt without responses is a group to be sampled; where the data give a final answer, it goes along for the verifier.
+/// A prompt without responses, and every prompt with `prompts_only`, is a group to be sampled; where the data give a final
+/// answer, it goes along for the verifier.
 ///
 /// ```
 /// use tropism_data::construct::{Groups, Scores, group};
@@ -57,6 +64,9 @@ impl Groups {
 /// # Errors
 /// Why the prompt gives no group.
 pub fn group(scores: &Scores<'_>, options: &Groups, seed: u64) -> Result<Vec<usize>, &'static str> {
+    if options.prompts_only {
+        return Ok(Vec::new());
+    }
     let size = options.size.unwrap_or(scores.len());
     if scores.len() < size {
         return Err(super::FEW);

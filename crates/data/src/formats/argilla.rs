@@ -15,7 +15,7 @@ pub(super) const SPECS: &[Spec] = &[
             ("chosen-model", Want::Text),
             ("rejected-model", Want::Text),
         ],
-        before: &[Format::Preference, Format::PromptOnly],
+        before: &[Format::Preference],
         ..Spec::new(
             Format::Argilla,
             &[
@@ -29,7 +29,7 @@ pub(super) const SPECS: &[Spec] = &[
     },
     Spec {
         optional: &[("prompt", Want::Text), ("dataset", Want::Text)],
-        before: &[Format::Preference, Format::PromptOnly],
+        before: &[Format::Preference],
         ..Spec::new(
             Format::Argilla,
             &[
@@ -48,7 +48,7 @@ pub(super) const SPECS: &[Spec] = &[
             ("chosen_model", Want::Text),
             ("rejected_model", Want::Text),
         ],
-        before: &[Format::Preference, Format::PromptOnly],
+        before: &[Format::Preference],
         ..Spec::new(
             Format::Argilla,
             &[

@@ -28,6 +28,12 @@ impl Seen<'_> {
         self.columns.iter().any(|(_, first)| first.is_some_and(&is))
     }
 
+    /// True where the file has a column that some format needs, other than those named.
+    pub(super) fn has_known_beside(&self, names: &[&str]) -> bool {
+        let needed = |name: &str| specs().iter().any(|spec| spec.required.iter().any(|(column, _)| *column == name));
+        self.columns.iter().any(|(name, _)| !names.contains(name) && needed(name))
+    }
+
     /// The wrong kind of cell in a column, in words; `None` where the column can be read.
     fn wrong(&self, name: &str, want: Want) -> Option<String> {
         let (_, first) = self.columns.iter().find(|(there, _)| *there == name)?;
@@ -79,8 +85,10 @@ pub(crate) fn detect(file: &str, seen: &Seen<'_>, format: Format) -> Result<&'st
 
 /// The error that helps most: of the format that most columns speak for.
 fn nearest(file: &str, seen: &Seen<'_>, among: &[&'static Spec], asked: bool) -> DataError {
-    let hits = |spec: &&&Spec| spec.required.iter().filter(|(name, _)| seen.has(name)).count();
-    let share = |spec: &&&Spec| (hits(spec) * 1000 / spec.required.len().max(1), hits(spec));
+    let telling = |spec: &Spec| spec.required.iter().filter(|(name, _)| *name != "prompt").count();
+    let hits = |spec: &Spec| spec.required.iter().filter(|(name, _)| *name != "prompt" && seen.has(name)).count();
+    let share = |spec: &&&Spec| (hits(spec) * 1000 / telling(spec).max(1), hits(spec));
+    // of equals the first; a prompt does not count, since it speaks for every format
     let nearest = among.iter().rev().max_by_key(share).filter(|spec| asked || hits(spec) > 0);
     let present: Vec<String> = seen.columns.iter().map(|(name, _)| (*name).to_owned()).collect();
     let Some(spec) = nearest else {

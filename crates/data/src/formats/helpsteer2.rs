@@ -13,7 +13,6 @@ const TURN: &str = "<extra_id_1>";
 
 pub(super) const SPECS: &[Spec] = &[
     Spec {
-        before: &[Format::PromptOnly],
         merge: true,
         ..Spec::new(
             Format::Helpsteer2,
@@ -31,7 +30,6 @@ pub(super) const SPECS: &[Spec] = &[
     },
     Spec {
         optional: &[("preference_statement", Want::Text), ("preference_elaboration", Want::Text)],
-        before: &[Format::PromptOnly],
         ..Spec::new(
             Format::Helpsteer2Preference,
             &[

@@ -3,7 +3,7 @@
 //! | format | columns (optional in brackets) | becomes |
 //! |---|---|---|
 //! | `language_modeling` | `text`, or `messages`, or `conversations` | one response without prompt; of messages, the last assistant turn is the response |
-//! | `prompt_only` | `prompt` | no response |
+//! | `prompt_only` | `prompt`, and none that another format needs | no response |
 //! | `prompt_completion` | `prompt`, `completion` | one response |
 //! | `preference` | (`prompt`), `chosen`, `rejected` | two responses, ranks 1 and 2 |
 //! | `unpaired` | `prompt`, `completion`, `label` | one response with a label |

@@ -7,7 +7,6 @@ use crate::record::{Record, Response, Text, Value};
 
 pub(super) const SPECS: &[Spec] = &[Spec {
     optional: &[("turns", Want::Number), ("num_responses", Want::Number), ("good_natured", Want::Flag)],
-    before: &[Format::PromptOnly],
     ..Spec::new(Format::Nectar, &[("prompt", Want::Text), ("answers", Want::List)], read)
 }];
 

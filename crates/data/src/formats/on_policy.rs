@@ -6,7 +6,7 @@ use super::{Format, Spec, Want};
 use crate::record::{Record, Response, Value};
 
 pub(super) const SPECS: &[Spec] = &[Spec {
-    before: &[Format::PromptOnly, Format::Preference],
+    before: &[Format::Preference],
     ..Spec::new(
         Format::OnPolicy,
         &[("prompt", Want::Text), ("all_generated_responses", Want::List), ("all_rm_scores", Want::List)],

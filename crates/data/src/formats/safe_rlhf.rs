@@ -14,7 +14,6 @@ pub(super) const SPECS: &[Spec] = &[
             ("response_0_severity_level", Want::Number),
             ("response_1_severity_level", Want::Number),
         ],
-        before: &[Format::PromptOnly],
         ..Spec::new(
             Format::SafeRlhf,
             &[
@@ -30,7 +29,6 @@ pub(super) const SPECS: &[Spec] = &[
         )
     },
     Spec {
-        before: &[Format::PromptOnly],
         ..Spec::new(
             Format::Beavertails,
             &[("prompt", Want::Text), ("response", Want::Text), ("category", Want::Object), ("is_safe", Want::Flag)],

@@ -5,6 +5,7 @@
 //! looked for only where asked ([`ImplicitPrompt`](crate::read::ImplicitPrompt)).
 
 use super::conversation::before_last_answer;
+use super::detect::Seen;
 use super::row::{Fault, Row, ranked};
 use super::{Format, Spec, Want};
 use crate::prompt::{divide, divide_text};
@@ -22,11 +23,12 @@ pub(super) const SPECS: &[Spec] = &[
     Spec::new(Format::LanguageModeling, &[("text", Want::Text)], text),
     Spec {
         optional: &[("tools", Want::List)],
+        // a file with responses that no format fits is not a file of prompts
+        holds: Some(|seen: &Seen<'_>| !seen.has_known_beside(&["prompt"])),
         ..Spec::new(Format::PromptOnly, &[("prompt", Want::TextOrChat)], prompt_only)
     },
     Spec {
         optional: &[("tools", Want::List)],
-        before: &[Format::PromptOnly],
         ..Spec::new(
             Format::PromptCompletion,
             &[("prompt", Want::TextOrChat), ("completion", Want::TextOrChat)],
@@ -35,12 +37,11 @@ pub(super) const SPECS: &[Spec] = &[
     },
     Spec {
         optional: &[("prompt", Want::TextOrChat), ("tools", Want::List)],
-        before: &[Format::PromptOnly],
         ..Spec::new(Format::Preference, &[("chosen", Want::TextOrChat), ("rejected", Want::TextOrChat)], preference)
     },
     Spec {
         optional: &[("tools", Want::List)],
-        before: &[Format::PromptOnly, Format::PromptCompletion],
+        before: &[Format::PromptCompletion],
         ..Spec::new(
             Format::Unpaired,
             &[("prompt", Want::TextOrChat), ("completion", Want::TextOrChat), ("label", Want::Flag)],
@@ -48,7 +49,6 @@ pub(super) const SPECS: &[Spec] = &[
         )
     },
     Spec {
-        before: &[Format::PromptOnly],
         ..Spec::new(
             Format::Stepwise,
             &[("prompt", Want::Text), ("completions", Want::List), ("labels", Want::List)],

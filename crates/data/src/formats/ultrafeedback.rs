@@ -16,7 +16,7 @@ pub(super) const SPECS: &[Spec] = &[
     },
     Spec {
         optional: &[("prompt_id", Want::Scalar)],
-        before: &[Format::Preference, Format::PromptOnly, Format::LanguageModeling],
+        before: &[Format::Preference, Format::LanguageModeling],
         ..Spec::new(
             Format::UltrafeedbackBinarized,
             &[

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use polars::prelude::*;
 use polars_arrow::array::ArrayRef;
-use polars_arrow::io::ipc::read::{
-    FileMetadata, FileReader, StreamReader, StreamState, read_file_metadata, read_stream_metadata,
-};
+use polars_arrow::io::ipc::read::{FileReader, StreamReader, StreamState, read_file_metadata, read_stream_metadata};
 use polars_arrow::record_batch::RecordBatchT;
 
+use super::arrow_check;
 use super::bytes::{failed, no_rows};
 use super::cells;
 use super::columnar::{Chosen, guard};
@@ -41,13 +40,15 @@ impl Arrow {
     pub(super) fn open_file(path: &Path, file: &Arc<str>) -> Result<Self, DataError> {
         let mut reader = open(path)?;
         let metadata = guard(path, || read_file_metadata(&mut reader))?;
-        check_blocks(path, &metadata)?;
+        arrow_check::file(path, &mut reader, &metadata)?;
         Self::new(path, file, Batches::File(FileReader::new(reader, metadata, None, None)))
     }
 
     pub(super) fn open_stream(path: &Path, file: &Arc<str>) -> Result<Self, DataError> {
         let mut reader = open(path)?;
+        let size = reader.get_ref().metadata().map_err(|error| failed(path, &error))?.len();
         let metadata = guard(path, || read_stream_metadata(&mut reader))?;
+        arrow_check::stream(path, &mut reader, size)?;
         Self::new(path, file, Batches::Stream(StreamReader::new(reader, metadata, None)))
     }
 
@@ -123,19 +124,4 @@ impl Rows for Arrow {
 
 fn open(path: &Path) -> Result<BufReader<File>, DataError> {
     Ok(BufReader::new(File::open(path).map_err(|error| failed(path, &error))?))
-}
-
-/// Places of record batches must lie in the file: they decide how much memory is asked for.
-fn check_blocks(path: &Path, metadata: &FileMetadata) -> Result<(), DataError> {
-    let inside = |parts: [i64; 3]| {
-        let end = parts.iter().try_fold(0i64, |sum, part| if *part < 0 { None } else { sum.checked_add(*part) });
-        end.is_some_and(|end| end as u64 <= metadata.size)
-    };
-    let blocks = metadata.blocks.iter().chain(metadata.dictionaries.iter().flatten());
-    let mut parts = blocks.map(|block| [block.offset, i64::from(block.meta_data_length), block.body_length]);
-    if parts.all(inside) {
-        return Ok(());
-    }
-    let reason = "its footer points outside the file; it is damaged or cut short, fetch it again".to_owned();
-    Err(DataError::File { path: path.to_owned(), reason })
 }

@@ -11,6 +11,7 @@
 //! | Arrow IPC | one record batch as it was written | polars |
 
 mod arrow;
+mod arrow_check;
 mod bytes;
 mod cells;
 mod columnar;

@@ -99,6 +99,10 @@ fn by_prefix(tokenizer: &Tokenizer, at: &Source, messages: &[Message], offered: 
     let text = render(messages.len(), false)?;
     let mut written = Vec::new();
     for (turn, _) in messages.iter().enumerate().filter(|(_, message)| message.role == "assistant") {
+        if turn == 0 {
+            let reason = "begins with an assistant turn, before which there is nothing to render; take generation tags";
+            return Err(DataError::row(at, reason));
+        }
         let (before, with) = (render(turn, true)?, render(turn + 1, false)?);
         check_prefix(at, &before, &with)?;
         check_prefix(at, &with, &text)?;

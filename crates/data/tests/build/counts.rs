@@ -185,14 +185,14 @@ proptest! {
 
     #[test]
     fn groups_for_policy_gradients(values in scores(), size in prop::option::of(1usize..6), seed in any::<u64>()) {
-        let options = Groups { size, zero_variance: ZeroVariance::Keep };
+        let options = Groups { size, ..Groups::default() };
         let made = group(&list(&values), &options, seed);
         prop_assert_eq!(made.is_ok(), values.len() >= size.unwrap_or(0));
         let Ok(members) = made else { return Ok(()) };
         prop_assert_eq!(members.len(), size.unwrap_or(values.len()));
         prop_assert!(members.windows(2).all(|w| w[0] < w[1]));
         let varied = members.iter().map(|&i| (values[i] * 2.0) as i64).collect::<BTreeSet<_>>().len() > 1;
-        let strict = group(&list(&values), &Groups { zero_variance: ZeroVariance::Drop, ..options }, seed);
+        let strict = group(&list(&values), &Groups { zero_variance: ZeroVariance::Drop, ..options.clone() }, seed);
         prop_assert_eq!(strict.is_ok(), varied);
     }
 

@@ -5,5 +5,7 @@ mod controls;
 mod counts;
 #[cfg(feature = "files")]
 mod output;
+#[cfg(feature = "files")]
+mod real_data;
 mod records;
 mod support;

@@ -34,12 +34,10 @@ fn two_fits_are_an_error_that_lists_them() {
     }
     let error = record_error(r#"{"text":"t","chosen":"a","rejected":"b"}"#, &options("{}"));
     assert!(error.contains("`language_modeling`, `preference`"), "{error}");
-    // prompts beside whole conversations: imitate them, or answer the prompts?
-    let error = record_error(
-        r#"{"prompt":"p","messages":[{"role":"user","content":"p"},{"role":"assistant","content":"a"}]}"#,
-        &options("{}"),
-    );
-    assert!(error.contains("`language_modeling`, `prompt_only`"), "{error}");
+    // a prompt beside whole conversations is their first turn, not a file of prompts
+    let (format, _, _) =
+        records(r#"{"prompt":"p","messages":[{"role":"user","content":"p"},{"role":"assistant","content":"a"}]}"#);
+    assert_eq!(format, Format::LanguageModeling);
 }
 
 #[test]
@@ -62,6 +60,8 @@ fn more_special_formats_go_first() {
 fn what_does_not_fit_is_explained() {
     for (row, reasons) in [
         (r#"{"chosen":"a","reject":"b"}"#, &["has no column `rejected`", "its columns are `reject`, `chosen`"][..]),
+        // the mistake must not make prompts of pairs
+        (r#"{"prompt":"q","chosen":"a","reject":"b"}"#, &["has no column `rejected`", "`reject`", "`preference`"]),
         (r#"{"a":1,"b":2}"#, &["no known format reads any of its columns `a`, `b`"]),
         (r#"{"prompt":"q","response_0":"a","response_1":"b","is_response_0_safe":true}"#, &["no column", "safe_rlhf"]),
         (r#"{"chosen":3,"rejected":"b"}"#, &["column `chosen`: holds a number; text or a list of messages", "`preference`"]),

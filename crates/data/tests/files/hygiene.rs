@@ -145,7 +145,7 @@ fn evaluation_files_are_kept_out() {
     let mut cleaner = Cleaner::new(&Hygiene::default(), Some(index)).unwrap();
     let kept = cleaner.clean(vec![
         record(1, "Tell me, how many eggs does a hen lay in a week, if she lays one a day?"),
-        record(2, "How many eggs does a goose lay in a week if she lays one a month?"),
+        record(2, "How many eggs does a goose lay in a week if she lays two a month?"),
     ]);
     assert_eq!(kept.iter().map(|record| record.source.row).collect::<Vec<_>>(), [2]);
     let (reason, rows) = cleaner.audit().dropped.iter().next().unwrap();

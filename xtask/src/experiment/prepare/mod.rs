@@ -5,9 +5,10 @@ mod records;
 use super::folder::Provenance;
 use crate::config::Experiment;
 use crate::error::XtaskError;
-pub(super) use model::versions;
+pub(crate) use model::versions;
 use model::{model, model_hashes, tokenizer};
 use records::{Records, from_file, from_world};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tropism_data::audit::Audit;
@@ -15,8 +16,7 @@ use tropism_data::record::{Message, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
-use tropism_objectives::Objective;
-use tropism_trainer::{RowKind, Rows};
+use tropism_trainer::{RowKind, Rows, Stage};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
@@ -111,7 +111,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let Records { world, audit, hashes, .. } = records;
     let prepared = Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, world, audit, hashes };
     for stage in &prepared.config.stages {
-        stage.check_rows(prepared.rows(&stage.objective))?;
+        stage.check_rows(prepared.rows(stage)?.as_ref())?;
     }
     Ok(prepared)
 }
@@ -153,12 +153,23 @@ fn shown(text: &Text) -> String {
 }
 
 impl Prepared {
-    /// The rows that an objective learns from.
-    pub(in crate::experiment) fn rows(&self, objective: &Objective) -> &Rows {
-        match RowKind::of(objective) {
+    /// The rows that a stage learns from.
+    ///
+    /// # Errors
+    /// A stage of a curriculum that the data do not have.
+    pub(in crate::experiment) fn rows(&self, stage: &Stage) -> Result<Cow<'_, Rows>, XtaskError> {
+        let rows = match RowKind::of(&stage.objective) {
             Some(RowKind::Samples) => &self.samples,
             Some(RowKind::Unpaired) => &self.unpaired,
             _ => &self.pairs,
+        };
+        let Some(number) = stage.data_stage else { return Ok(Cow::Borrowed(rows)) };
+        match rows.of_data_stage(number).filter(|rows| !rows.is_empty()) {
+            Some(rows) => Ok(Cow::Owned(rows)),
+            None => Err(XtaskError::usage(
+                format!("stage `{}`: the data have no pairs of `data_stage` {number}", stage.name),
+                "prepare the data with a curriculum of stages (column `stage`, from 0), or leave it out",
+            )),
         }
     }
 

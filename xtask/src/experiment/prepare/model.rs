@@ -77,7 +77,7 @@ fn fresh(new: &NewModel, tokenizer: &Tokenizer) -> Result<Config, XtaskError> {
 }
 
 /// Versions of the libraries that results depend on, as locked.
-pub(in crate::experiment) fn versions() -> BTreeMap<String, String> {
+pub(crate) fn versions() -> BTreeMap<String, String> {
     let lock = include_str!("../../../../Cargo.lock");
     let field = |entry: &str, key: &str| {
         let line = entry.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(" = "))?;

@@ -4,6 +4,7 @@ use crate::error::XtaskError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tropism_data::audit::Audit;
+use tropism_data::output::Prepared;
 use tropism_data::read::{ReadOptions, content_hash, read_pairs};
 use tropism_data::record::{Pair, Sample, Text};
 use tropism_data::split::split_by_prompt;
@@ -47,6 +48,9 @@ pub(super) fn from_world(config: &Experiment, w: &World) -> Result<Records, Xtas
 
 pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let path = config.data.path.as_deref().unwrap_or(Path::new(""));
+    if Prepared::is(path) {
+        return from_prepared(config, path);
+    }
     let d = &config.data;
     let numbers = numbers(&config.stages);
     let (format, columns, limit) = (d.format, d.columns.clone(), d.limit);
@@ -60,6 +64,60 @@ pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let hashes = BTreeMap::from([("data".to_owned(), content_hash(path)?)]);
     let audit = audit.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     Ok(Records { pairs, test, samples: None, prompts, world: None, audit, hashes })
+}
+
+/// Rows of a folder that `data build` wrote, checked against its manifest. Its test rows are held out; where it has none, the
+/// split of the configuration is made.
+fn from_prepared(config: &Experiment, path: &Path) -> Result<Records, XtaskError> {
+    let prepared = Prepared::open(path)?;
+    let mut pairs = prepared.pairs("train")?;
+    check_weights(&pairs, path)?;
+    check_shares(&pairs, &config.stages, path)?;
+    pairs.truncate(config.data.limit.unwrap_or(usize::MAX));
+    let (pairs, test) = match prepared.has("test") {
+        true => (pairs, prepared.pairs("test")?),
+        false => split_by_prompt(pairs, Pair::prompt_key, config.data.test_fraction, config.seed)?,
+    };
+    let samples = prepared.has("positives").then(|| prepared.samples("positives")).transpose()?;
+    let mut seen = BTreeSet::new();
+    let prompts = test.iter().filter(|p| seen.insert(p.prompt_key())).map(|p| (p.prompt.clone(), None)).collect();
+    let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
+    let mut audit = BTreeMap::from([("pairs".to_owned(), count(pairs.len())), ("test_pairs".to_owned(), count(test.len()))]);
+    if let Some(samples) = &samples {
+        audit.insert("samples".to_owned(), count(samples.len()));
+    }
+    let hash = |file: &tropism_data::output::PreparedFile| (format!("data/{}", file.name), file.sha256.clone());
+    let hashes = prepared.manifest().files.iter().map(hash).collect();
+    Ok(Records { pairs, test, samples, prompts, world: None, audit, hashes })
+}
+
+/// No stage weighs pairs by a column, so weights other than 1 would be passed over in silence.
+fn check_weights(pairs: &[Pair], path: &Path) -> Result<(), XtaskError> {
+    match pairs.iter().find(|pair| pair.numbers.get("weight").is_some_and(|&weight| weight != 1.0)) {
+        None => Ok(()),
+        Some(pair) => Err(XtaskError::usage(
+            format!(
+                "{}: the pair from {} has another weight than 1, and no stage weighs pairs",
+                path.display(),
+                pair.source
+            ),
+            "build with ties = \"drop\" or \"half_label\"",
+        )),
+    }
+}
+
+/// Half labels need an objective that reads them.
+fn check_shares(pairs: &[Pair], stages: &[Stage], path: &Path) -> Result<(), XtaskError> {
+    let halved = pairs.iter().any(|pair| pair.numbers.get("chosen_share").is_some_and(|&share| share != 1.0));
+    let reads = |stage: &Stage| stage.objective.columns().iter().any(|c| ["chosen_share", "tie"].contains(&c.name));
+    let deaf = stages.iter().find(|s| RowKind::of(&s.objective) == Some(RowKind::Pairs) && !reads(s));
+    match deaf.filter(|_| halved) {
+        None => Ok(()),
+        Some(stage) => Err(XtaskError::usage(
+            format!("{} has tied pairs with half a label, which stage `{}` does not read", path.display(), stage.name),
+            "take a method that reads chosen_share or tie, or build with ties = \"drop\"",
+        )),
+    }
 }
 
 /// Columns of the file that the objectives read; a stage makes the others itself, or refuses.

@@ -120,7 +120,7 @@ impl Build {
     fn finish(mut self, records: &[Record]) -> Result<Constructed, DataError> {
         self.audit.rows = self.rows.len();
         if self.rows.is_empty() {
-            let skipped = self.audit.skipped.iter().chain(&self.audit.left_out);
+            let skipped = self.audit.skipped.iter().chain(&self.audit.left_out).chain(&self.audit.ignored);
             let reasons: Vec<String> = skipped.map(|(reason, rows)| format!("{reason}: {}", rows.count)).collect();
             let reason = format!("none of {} prompts gave a row ({})", self.audit.prompts, reasons.join(", "));
             return Err(DataError::NoRows { what: format!("construction `{}`", self.audit.strategy), reason });

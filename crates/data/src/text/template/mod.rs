@@ -57,7 +57,14 @@ impl Default for TemplateLimits {
 }
 
 /// A compiled template, or why it does not compile.
-type Compiled = Result<Arc<Environment<'static>>, String>;
+type Compiled = Result<Arc<Program>, String>;
+
+/// A template in its environment.
+#[derive(Debug)]
+struct Program {
+    environment: Environment<'static>,
+    reads_tools: bool,
+}
 
 /// A conversation to render.
 #[derive(Debug, Clone)]
@@ -84,7 +91,6 @@ pub struct ChatTemplate {
     compiled: Compiled,
     /// The template that marks what the assistant wrote, where it has tags for it.
     marking: Option<Compiled>,
-    reads_tools: bool,
     limits: TemplateLimits,
 }
 
@@ -95,10 +101,7 @@ impl ChatTemplate {
         let longest = generation::longest_construct(source);
         let compiled = compile(plain, longest, &limits);
         let marking = tags.then(|| compile(generation::translate(source, true).0, longest, &limits));
-        let reads_tools = compiled.as_ref().is_ok_and(|environment| {
-            environment.get_template(NAME).is_ok_and(|template| template.undeclared_variables(false).contains("tools"))
-        });
-        Self { source: source.into(), compiled, marking, reads_tools, limits }
+        Self { source: source.into(), compiled, marking, limits }
     }
 
     /// Whether the template compiles.
@@ -123,7 +126,7 @@ impl ChatTemplate {
 
     /// Whether the template reads `tools`.
     pub fn shows_tools(&self) -> bool {
-        self.reads_tools
+        self.compiled.as_ref().is_ok_and(|program| program.reads_tools)
     }
 
     /// Whether the template marks what the assistant wrote.
@@ -153,8 +156,8 @@ impl ChatTemplate {
 
     fn run(&self, compiled: &Compiled, chat: &Chat, shared: &Arc<Shared>) -> Result<String, DataError> {
         let fail = |reason: String| DataError::Template { reason };
-        let environment = compiled.as_ref().map_err(|error| fail(format!("does not compile: {error}")))?;
-        if !chat.tools.is_none() && !self.reads_tools {
+        let program = compiled.as_ref().map_err(|error| fail(format!("does not compile: {error}")))?;
+        if !chat.tools.is_none() && !program.reads_tools {
             return Err(fail("does not show tools, and the row has some; take a template that does".to_owned()));
         }
         let root = Root {
@@ -163,7 +166,7 @@ impl ChatTemplate {
             add_generation_prompt: chat.open,
             shared: Arc::clone(shared),
         };
-        let template = environment.get_template(NAME).map_err(|error| fail(chain(&error)))?;
+        let template = program.environment.get_template(NAME).map_err(|error| fail(chain(&error)))?;
         let mut output = Bounded { bytes: Vec::with_capacity(root.size_hint()), most: self.limits.output, over: false };
         let result = template.render_captured_to(Value::from_object(root), &mut output).map(drop);
         if output.over {
@@ -193,7 +196,9 @@ fn compile(source: String, longest: usize, limits: &TemplateLimits) -> Compiled 
     let compiled = on_deep_stack(COMPILER_STACK, move || {
         let mut environment = environment(&limits);
         environment.add_template_owned(NAME, source).map_err(|error| chain(&error))?;
-        Ok(Arc::new(environment))
+        let names = environment.get_template(NAME).map(|template| template.undeclared_variables(false));
+        let reads_tools = names.map_err(|error| chain(&error))?.contains("tools");
+        Ok(Arc::new(Program { environment, reads_tools }))
     });
     compiled.unwrap_or_else(|error| Err(error.to_string()))
 }
