@@ -126,6 +126,28 @@ pub enum DataError {
         /// What the conversation has there.
         conversation: String,
     },
+    /// The tokens of prompt and completion together do not begin with the prompt's.
+    #[error(
+        "file {at}: the tokens of the prompt are not those that prompt and completion together begin with: they differ from \
+         token {position}, where the prompt has {prompt} and the whole {whole}; the tokenizer merges characters across the \
+         boundary: move white space from the prompt's end to the completion's beginning, or choose to drop or to join such rows"
+    )]
+    Boundary {
+        /// Where the row stands.
+        at: Source,
+        /// Position of the first token that differs, from 0.
+        position: usize,
+        /// The prompt's tokens around it, with their ids.
+        prompt: String,
+        /// The whole's tokens around it.
+        whole: String,
+    },
+    /// A thread to work on could not be started.
+    #[error("cannot start a thread: {reason}; allow the process more memory or threads")]
+    Threads {
+        /// What the system says.
+        reason: String,
+    },
     /// A token id that the model does not know.
     #[error("file {at}: token id {id} is not below the vocabulary size {vocab}; tokenizer and model do not belong together")]
     Vocabulary {

@@ -16,7 +16,11 @@
 
 pub mod audit;
 pub mod batches;
+pub mod buckets;
+pub mod build;
 pub mod collate;
+pub mod construct;
+pub mod curriculum;
 pub mod digest;
 pub mod error;
 #[cfg(feature = "files")]
@@ -26,6 +30,8 @@ pub mod hygiene;
 #[cfg(feature = "files")]
 mod near;
 pub mod order;
+#[cfg(feature = "files")]
+pub mod output;
 pub mod pack;
 pub mod prompt;
 #[cfg(feature = "files")]

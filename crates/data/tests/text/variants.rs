@@ -1,5 +1,5 @@
 //! The golden tokenizer and variants of it, for the tests of tokenisation.
-#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub)]
 
 use std::path::Path;
 
@@ -25,6 +25,16 @@ pub fn variant(change: impl Fn(&mut Value), files: &[(&str, &str)]) -> Result<To
         std::fs::write(dir.path().join(name), text).unwrap();
     }
     Tokenizer::load(dir.path())
+}
+
+/// The golden tokenizer with other entries in its `tokenizer.json`.
+pub fn changed(change: impl Fn(&mut Value)) -> Tokenizer {
+    let dir = tempfile::tempdir().unwrap();
+    let mut json: Value = serde_json::from_slice(&std::fs::read(Path::new(GOLDEN).join("tokenizer.json")).unwrap()).unwrap();
+    change(&mut json);
+    std::fs::write(dir.path().join("tokenizer.json"), json.to_string()).unwrap();
+    std::fs::copy(Path::new(GOLDEN).join("tokenizer_config.json"), dir.path().join("tokenizer_config.json")).unwrap();
+    Tokenizer::load(dir.path()).unwrap()
 }
 
 pub fn with_template(template: &str) -> Tokenizer {

@@ -1,15 +1,13 @@
 //! Records that cannot be tokenised, and the audit of those that can.
-#![cfg(feature = "text")]
-#![allow(clippy::unwrap_used)]
 
-mod variants;
-
+use crate::variants::{golden, variant, with_template};
 use serde_json::{Value, json};
 use tropism_data::DataError;
-use tropism_data::record::{Message, Pair, Source, Text};
-use tropism_data::text::{tokenize_pair, tokenize_pairs, tokenize_sample, tokenize_samples};
+use tropism_data::record::{Message, Pair, Sample, Source, Text};
+use tropism_data::text::{
+    TextGroup, prepare_pairs, tokenize_groups, tokenize_pair, tokenize_pairs, tokenize_sample, tokenize_samples,
+};
 use tropism_data::tokens::{LengthOptions, Truncation};
-use variants::{golden, variant, with_template};
 
 fn chat_pair(chosen: &str) -> Pair {
     let text = |role: &str, content: &str| Text::Chat(vec![Message::new(role, content)]);
@@ -125,6 +123,67 @@ fn chunks_give_what_single_rows_give() {
     assert_eq!(audit.kept, 1100);
     for at in [0, 511, 512, 1023, 1024, 1099] {
         assert_eq!(kept[at], tokenize_pair(&golden(), &pairs[at]).unwrap());
+    }
+}
+
+#[test]
+fn groups_share_their_prompts_tokens() {
+    let template = golden();
+    let text = |content: &str| Text::Chat(vec![Message::new("assistant", content)]);
+    let group = TextGroup {
+        source: Source::row("g", 1),
+        prompt: Text::Chat(vec![Message::new("user", "q")]),
+        tools: vec![],
+        responses: vec![text("yes"), text("no"), text("a long answer that is cut")],
+    };
+    let (groups, audit) = tokenize_groups(&template, std::slice::from_ref(&group), &LengthOptions::default()).unwrap();
+    assert_eq!((audit.kept, groups[0].responses.len()), (1, 3));
+    for (response, sample) in group.responses.iter().zip(groups[0].samples()) {
+        let (source, prompt) = (group.source.clone(), group.prompt.clone());
+        let alone = Sample { source, prompt, tools: vec![], completion: response.clone() };
+        assert_eq!(tokenize_sample(&template, &alone).unwrap(), sample);
+    }
+    let length = LengthOptions { max_length: Some(groups[0].prompt.len() + 4), truncation: Truncation::KeepStart };
+    let (cut, audit) = tokenize_groups(&template, std::slice::from_ref(&group), &length).unwrap();
+    assert_eq!(cut[0].longest(), groups[0].prompt.len() + 4);
+    assert_eq!(audit.cut.tokens, groups[0].len() - cut[0].len());
+    let none = TextGroup { responses: vec![], ..group };
+    let error = tokenize_groups(&template, &[none], &LengthOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("g, row 1") && error.contains("no responses"), "{error}");
+}
+
+#[test]
+fn a_stream_gives_what_a_list_gives() {
+    let pairs: Vec<Pair> =
+        (0..5000).map(|i| plain_pair(i + 1, &format!("question {i}"), &"yes ".repeat(i % 7 + 1), "no")).collect();
+    let length = LengthOptions { max_length: Some(20), truncation: Truncation::KeepStart };
+    let (kept, audit) = tokenize_pairs(&golden(), &pairs, &length).unwrap();
+    let tokenizer = golden();
+    let mut stream = prepare_pairs(&tokenizer, pairs.iter().cloned().map(Ok), &length).unwrap();
+    let streamed: Vec<_> = stream.by_ref().map(Result::unwrap).collect();
+    assert_eq!((streamed, stream.audit()), (kept, &audit));
+    // an error ends the stream, whether reading or preparing fails
+    let broken = DataError::NoRows { what: "file".into(), reason: "broken".into() };
+    let rows = pairs.iter().take(3000).cloned().map(Ok).chain([Err(broken)]).chain(pairs.iter().cloned().map(Ok));
+    let found: Vec<_> = prepare_pairs(&tokenizer, rows, &length).unwrap().collect();
+    assert_eq!((found.len(), found.iter().filter(|row| row.is_err()).count()), (2049, 1));
+    assert!(found.last().unwrap().is_err());
+    let mut mixed = pairs;
+    mixed[4000].chosen = Text::Chat(vec![]);
+    let found: Vec<_> = prepare_pairs(&tokenizer, mixed.into_iter().map(Ok), &length).unwrap().collect();
+    let error = found.last().unwrap().as_ref().unwrap_err().to_string();
+    assert!(error.contains("row 4001") && error.contains("mixed"), "{error}");
+}
+
+#[test]
+fn the_first_rows_error_is_the_one_reported() {
+    let mut pairs: Vec<Pair> = (0..1000).map(|i| plain_pair(i + 1, "q", "a", "b")).collect();
+    for row in [131, 500, 999] {
+        pairs[row].rejected = Text::Chat(vec![]);
+    }
+    for _ in 0..5 {
+        let error = tokenize_pairs(&golden(), &pairs, &LengthOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("row 132"), "{error}");
     }
 }
 

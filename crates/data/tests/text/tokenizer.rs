@@ -1,15 +1,11 @@
 //! Tokenizers: loading, saving and training.
-#![cfg(feature = "text")]
-#![allow(clippy::unwrap_used)]
-
-mod variants;
 
 use std::path::Path;
 
+use crate::variants::{GOLDEN, golden, variant, with_template};
 use serde_json::{Value, json};
 use tropism_data::record::Message;
 use tropism_data::text::Tokenizer;
-use variants::{GOLDEN, golden, variant, with_template};
 
 const TEXTS: [&str; 3] = ["the rain in Spain stays mainly in the plain", "she sells sea shells", "the sea the sea"];
 

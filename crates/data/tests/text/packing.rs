@@ -1,10 +1,11 @@
 //! Packing and truncation: properties over random items.
-#![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use tropism_data::pack::{Packed, Segment, pack_pairs, pack_samples};
+use tropism_data::pack::{Packed, Segment, pack_groups, pack_pairs, pack_samples};
 use tropism_data::record::Source;
-use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, Truncation, check_vocab, check_vocab_samples};
+use tropism_data::tokens::{
+    LengthOptions, TokenGroup, TokenPair, TokenSample, Truncation, check_vocab, check_vocab_samples,
+};
 
 fn pair(row: usize, prompt: &[u32], chosen: &[u32], rejected: &[u32], own: Option<&[u32]>) -> TokenPair {
     TokenPair {
@@ -106,6 +107,39 @@ fn truncation_table() {
     assert!(cut(2, Truncation::KeepEnd).check().is_ok());
 }
 
+#[test]
+fn items_that_are_too_long_can_be_dropped() {
+    let full = pair(1, &[1, 2, 3], &[4, 5], &[6, 7, 8, 9], None);
+    assert_eq!(full.clone().truncate(&cut(7, Truncation::Drop)).unwrap(), full);
+    assert_eq!(full.truncate(&cut(6, Truncation::Drop)), Err("longer than max_length"));
+    let long = sample(1, &[1, 2], &[3, 4]);
+    assert_eq!(long.clone().truncate(&cut(4, Truncation::Drop)).unwrap(), long);
+    assert_eq!(long.truncate(&cut(3, Truncation::Drop)), Err("longer than max_length"));
+    assert_eq!(serde_json::from_str::<Truncation>("\"drop\"").unwrap(), Truncation::Drop);
+}
+
+fn group(prompt: &[u32], responses: &[&[u32]]) -> TokenGroup {
+    let responses = responses.iter().map(|response| response.to_vec()).collect();
+    TokenGroup { source: Source::row("t", 1), prompt: prompt.to_vec(), responses }
+}
+
+#[test]
+fn groups_are_cut_with_one_prompt() {
+    let full = group(&[1, 2, 3], &[&[4], &[5, 6, 7, 8], &[9, 9]]);
+    let cut = |max, truncation| full.clone().truncate(&cut(max, truncation));
+    assert_eq!((full.len(), full.longest(), full.unshared_len()), (10, 7, 16));
+    assert_eq!(cut(7, Truncation::KeepStart).unwrap(), full);
+    assert_eq!(cut(4, Truncation::KeepStart).unwrap(), group(&[1, 2, 3], &[&[4], &[5], &[9]]));
+    assert_eq!(cut(3, Truncation::KeepStart), Err("prompt not shorter than max_length"));
+    assert_eq!(cut(5, Truncation::KeepEnd).unwrap(), group(&[3], &[&[4], &[5, 6, 7, 8], &[9, 9]]));
+    // without a prompt, the first token of a response has nothing before it
+    assert_eq!(cut(4, Truncation::KeepEnd), Err("no token to score"));
+    assert_eq!(cut(6, Truncation::Drop), Err("longer than max_length"));
+    assert_eq!(group(&[1], &[]).truncate(&LengthOptions::default()), Err("no token to score"));
+    let error = pack_groups(&[group(&[], &[&[1, 2], &[3]])]).unwrap_err().to_string();
+    assert!(error.contains("t, row 1") && error.contains("no token to score"), "{error}");
+}
+
 fn ids(most: usize) -> impl Strategy<Value = Vec<u32>> {
     prop::collection::vec(0u32..5, 0..most)
 }
@@ -165,6 +199,49 @@ proptest! {
     }
 
     #[test]
+    fn groups_come_back(
+        groups in prop::collection::vec((ids(5), prop::collection::vec(prop::collection::vec(0u32..5, 2..6), 1..5)), 0..6),
+    ) {
+        let groups: Vec<TokenGroup> = groups
+            .into_iter()
+            .map(|(prompt, responses)| TokenGroup { source: Source::row("t", 1), prompt, responses })
+            .collect();
+        let packed = pack_groups(&groups).unwrap();
+        check_layout(&packed)?;
+        let samples: Vec<TokenSample> = groups.iter().flat_map(TokenGroup::samples).collect();
+        prop_assert_eq!(packed.sequences.len(), samples.len());
+        for (i, sample) in samples.iter().enumerate() {
+            prop_assert_eq!(packed.unpack(i).unwrap(), (&sample.prompt[..], &sample.completion[..]));
+        }
+        prop_assert_eq!(packed.tokens.len(), groups.iter().map(TokenGroup::len).sum::<usize>());
+    }
+
+    #[test]
+    fn cut_groups_share_a_prompt_and_stay_within(
+        prompt in ids(9), responses in prop::collection::vec(prop::collection::vec(0u32..5, 0..9), 1..5), max in 2usize..12, end: bool,
+    ) {
+        let truncation = if end { Truncation::KeepEnd } else { Truncation::KeepStart };
+        let full = TokenGroup { source: Source::row("t", 1), prompt, responses };
+        let Ok(short) = full.clone().truncate(&cut(max, truncation)) else { return Ok(()) };
+        prop_assert_eq!(short.longest(), full.longest().min(max));
+        prop_assert_eq!(short.responses.len(), full.responses.len());
+        let kept = |was: &[u32], is: &[u32]| if end { was.ends_with(is) } else { was.starts_with(is) };
+        prop_assert!(kept(&full.prompt, &short.prompt));
+        for (was, is) in full.responses.iter().zip(&short.responses) {
+            prop_assert!(kept(was, is));
+            // nothing is cut that need not be
+            let room = if end { max } else { max - full.prompt.len() };
+            prop_assert_eq!(is.len(), was.len().min(room));
+        }
+        // one response cut as a group is cut as a sample
+        let mut one = full;
+        one.responses.truncate(1);
+        let alone = one.samples().next().unwrap().truncate(&cut(max, truncation));
+        let group = one.truncate(&cut(max, truncation)).map(|group| group.samples().next().unwrap());
+        prop_assert_eq!(alone, group);
+    }
+
+    #[test]
     fn samples_come_back(pairs in prop::collection::vec(any_pair(), 0..8)) {
         let samples: Vec<TokenSample> = pairs.iter().flat_map(|p| [p.chosen_sample(), p.rejected_sample()]).collect();
         let packed = pack_samples(&samples).unwrap();
@@ -172,6 +249,18 @@ proptest! {
         prop_assert_eq!(packed.sequences.len(), samples.len());
         for (i, sample) in samples.iter().enumerate() {
             prop_assert_eq!(packed.unpack(i).unwrap(), (&sample.prompt[..], &sample.completion[..]));
+        }
+    }
+
+    #[test]
+    fn a_cut_never_moves_the_boundary(pair in any_pair(), max in 2usize..12, mode in 0usize..3) {
+        let truncation = [Truncation::KeepStart, Truncation::KeepEnd, Truncation::Drop][mode];
+        let Ok(short) = pair.clone().truncate(&cut(max, truncation)) else { return Ok(()) };
+        // what was completion is completion, what was prompt is prompt: the mask covers no prompt token
+        for (was, is) in [(pair.chosen_sample(), short.chosen_sample()), (pair.rejected_sample(), short.rejected_sample())] {
+            prop_assert!(was.completion.windows(is.completion.len().max(1)).any(|part| part == is.completion) || is.completion.is_empty());
+            prop_assert!(is.prompt.is_empty() || was.prompt.starts_with(&is.prompt) || was.prompt.ends_with(&is.prompt));
+            prop_assert!(is.len() <= max);
         }
     }
 
