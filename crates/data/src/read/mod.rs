@@ -12,12 +12,14 @@ mod cells;
 mod columns;
 mod frame;
 mod options;
+mod rows;
 mod scan;
 
 use std::path::Path;
 
 pub use bytes::file_hash;
 pub use options::{Columns, Format, ReadOptions};
+pub use rows::read_rows;
 
 use crate::DataError;
 use crate::audit::Audit;
