@@ -76,7 +76,8 @@ fn two_runs_side_by_side() {
     let out = tempfile::tempdir().unwrap();
     let (data, page) = (out.path().join("c.json"), out.path().join("c.html"));
     let (a, b) = (Runs::path("one"), Runs::path("two"));
-    let paths = [a.to_str().unwrap(), b.to_str().unwrap(), "--json", data.to_str().unwrap(), "--html", page.to_str().unwrap()];
+    let paths =
+        [a.to_str().unwrap(), b.to_str().unwrap(), "--json", data.to_str().unwrap(), "--html", page.to_str().unwrap()];
     let (ok, said) = evaluate(&[&["compare"], &paths[..]].concat());
     assert!(ok && said.contains("win rate of A") && said.contains("Side by side") && said.contains("p (Holm)"), "{said}");
     let found = json(&data);
@@ -210,7 +211,8 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 
 /// Verdicts of three models on eight prompts.
 fn judgments() -> String {
-    let line = |p: usize, a: &str, b: &str, s: f64| format!("{{\"prompt\":{p},\"a\":\"{a}\",\"b\":\"{b}\",\"score\":{s}}}\n");
+    let line =
+        |p: usize, a: &str, b: &str, s: f64| format!("{{\"prompt\":{p},\"a\":\"{a}\",\"b\":\"{b}\",\"score\":{s}}}\n");
     let one = |p: usize| {
         line(p, "big", "base", if p < 6 { 1.0 } else { 0.0 })
             + &line(p, "base", "small", if p < 5 { 1.0 } else { 0.5 * (p % 2) as f64 })
@@ -221,7 +223,8 @@ fn judgments() -> String {
 
 #[test]
 fn a_leaderboard_of_ones_own() {
-    let text_of = |p: usize, m: &str, n: usize| format!("{{\"prompt\":{p},\"model\":\"{m}\",\"text\":\"{}\"}}\n", "é".repeat(n + p));
+    let text_of =
+        |p: usize, m: &str, n: usize| format!("{{\"prompt\":{p},\"model\":\"{m}\",\"text\":\"{}\"}}\n", "é".repeat(n + p));
     let responses: String =
         (0..8).map(|p| text_of(p, "base", 10) + &text_of(p, "big", 20 + 3 * p) + &text_of(p, "small", 5 + p % 3)).collect();
     let dir = folder(&[("judgments.jsonl", &judgments()), ("responses.jsonl", &responses)]);
@@ -251,7 +254,10 @@ fn leaderboards_that_cannot_be_made() {
     };
     refuses(&["leaderboard", "--data", "nowhere"], &["nowhere", "no such folder"]);
     board(&[], &["neither responses.jsonl nor judgments.jsonl"]);
-    board(&[("judgments.jsonl", "{\"prompt\":1,\"a\":\"x\",\"score\":1}\n")], &["judgments.jsonl, line 1", "missing field `b`"]);
+    board(
+        &[("judgments.jsonl", "{\"prompt\":1,\"a\":\"x\",\"score\":1}\n")],
+        &["judgments.jsonl, line 1", "missing field `b`"],
+    );
     let wrong = "{\"prompt\":1,\"a\":\"x\",\"b\":\"y\",\"score\":1.5}\n";
     board(&[("judgments.jsonl", wrong)], &["judgments.jsonl, row 1", "`score` is 1.5", "0.5: a tie"]);
     board(&[("judgments.jsonl", "{\"prompt\":1,\"a\":\"x\",\"b\":\"x\",\"score\":1}\n")], &["row 1", "both x"]);
@@ -294,7 +300,11 @@ fn the_published_leaderboard() {
     let found = json(&file);
     let figure = |name: &str| found["published"][name].as_f64().unwrap();
     assert_eq!((figure("models"), figure("same_length")), (25.0, 25.0));
-    assert!(figure("win_rate") < 1e-6 && figure("standard_error") < 1e-6 && figure("lc_weights") < 1e-6, "{}", found["published"]);
+    assert!(
+        figure("win_rate") < 1e-6 && figure("standard_error") < 1e-6 && figure("lc_weights") < 1e-6,
+        "{}",
+        found["published"]
+    );
     assert!(figure("lc_fit_mean") < 0.95 && figure("lc_fit_max") < 2.65, "{}", found["published"]);
     assert!(figure("lc_fit_spearman") > 0.995, "{}", found["published"]);
 }

@@ -356,6 +356,17 @@ fn keys_are_never_shown() {
 }
 
 #[test]
+fn authorities_that_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    let config = HttpConfig { model: "m".into(), ca_file: Some(file.clone()), ..HttpConfig::default() };
+    let said = |c: &HttpConfig| HttpJudge::new(c.clone()).unwrap_err().to_string();
+    assert!(said(&config).contains("ca.pem"));
+    fs::write(&file, "no certificate").unwrap();
+    assert!(said(&config).contains("ca_file") && said(&config).contains("PEM"), "{}", said(&config));
+}
+
+#[test]
 fn a_key_that_is_not_there() {
     let config = HttpConfig { model: "m".into(), key_env: Some("TROPISM_NO_SUCH_KEY".into()), ..HttpConfig::default() };
     let said = HttpJudge::new(config).unwrap_err().to_string();

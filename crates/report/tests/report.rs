@@ -3,7 +3,6 @@
 #[path = "pages/evaluation.rs"]
 mod evaluation;
 
-
 use tropism_report::{Better, Curve, MetricRow, Report, ReportError, SampleAnswer, SampleRow, StageReport, render, write};
 
 fn curve(name: &str, n: usize, f: impl Fn(f64) -> f64) -> Curve {

@@ -24,7 +24,11 @@ fn page() -> Evaluation {
         summary: vec![("judge".into(), "exact".into())],
         notes: vec!["a note & more".into()],
         figures: vec![
-            MetricRow::new("win rate", 0.6).with_interval(0.5, 0.7).with_n(10).with_method("Wilson 95 %").with_better(Better::Higher),
+            MetricRow::new("win rate", 0.6)
+                .with_interval(0.5, 0.7)
+                .with_n(10)
+                .with_method("Wilson 95 %")
+                .with_better(Better::Higher),
         ],
         tables: vec![Table {
             title: "Side by side".into(),
@@ -50,7 +54,9 @@ fn page() -> Evaluation {
 #[test]
 fn everything_is_on_the_page_and_escaped() {
     let html = render_evaluation(&page()).unwrap();
-    for text in ["a &lt;against&gt; b", "a note &amp; more", "&lt;i&gt;x&lt;/i&gt;", "0.123", "Wilson 95 %", "model &lt;one&gt;"] {
+    for text in
+        ["a &lt;against&gt; b", "a note &amp; more", "&lt;i&gt;x&lt;/i&gt;", "0.123", "Wilson 95 %", "model &lt;one&gt;"]
+    {
         assert!(html.contains(text), "{text}");
     }
     assert_eq!(html.matches("<svg viewBox").count() - html.matches("viewBox=\"0 0 140 14\"").count(), 4);
@@ -87,7 +93,9 @@ fn what_cannot_be_drawn_is_said() {
 #[test]
 fn odd_values_are_drawn() {
     let one = |v: f64| PlotKind::Bars(vec![Bar { label: "x\ny".into(), value: v, interval: Some((f64::NAN, v)) }], None);
-    for kind in [one(0.0), one(-3.0), one(1e-12), PlotKind::Histogram(vec![Sample { name: "x".into(), values: vec![2.0; 5] }])] {
+    for kind in
+        [one(0.0), one(-3.0), one(1e-12), PlotKind::Histogram(vec![Sample { name: "x".into(), values: vec![2.0; 5] }])]
+    {
         let html = render_evaluation(&Evaluation { plots: vec![plot("odd", kind)], ..Evaluation::default() }).unwrap();
         assert!(html.contains("<svg") && !html.contains("NaN") && !html.contains("inf"), "{html}");
     }

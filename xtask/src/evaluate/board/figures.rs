@@ -6,8 +6,8 @@ use crate::error::XtaskError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tropism_evaluation::{
-    Battle, Bootstrap, BradleyTerry, BradleyTerryFit, Figure, LengthControl, LengthControlled, LengthRows, Penalty, WinRate, bradley_terry,
-    holm, paired_t, published_length,
+    Battle, Bootstrap, BradleyTerry, BradleyTerryFit, Figure, LengthControl, LengthControlled, LengthRows, Penalty, WinRate,
+    bradley_terry, holm, paired_t, published_length,
 };
 use tropism_report::{Cell, Table};
 
