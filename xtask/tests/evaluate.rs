@@ -127,7 +127,7 @@ fn a_judge_decides() {
     let args = ["compare", a.to_str().unwrap(), b.to_str().unwrap(), "--judge", judge.to_str().unwrap()];
     let args = [&args[..], &["--verdicts", verdicts.to_str().unwrap(), "--json", data.to_str().unwrap()]].concat();
     let (ok, said) = evaluate(&args);
-    assert!(ok && said.contains("position bias"), "{said}");
+    assert!(ok && said.contains("position bias of the judge"), "{said}");
     let (first, asked) = (json(&data), server.seen().len());
     assert!(asked > 0 && fs::read_to_string(&verdicts).unwrap().lines().count() == asked);
     // again: nothing is asked

@@ -87,7 +87,7 @@ Answers are compared by the world's exact reward, or by the judge that a TOML fi
   endpoint = \"http://localhost:8000/v1\"   # any OpenAI-compatible server
   model = \"qwen2.5-7b-instruct\"
   template = \"pairwise\"                   # or \"letter\", \"rating\", or a table with system, user and reply
-  orders = \"agree\"                        # both orders, a win needs both verdicts; or \"mean\", \"one\"
+  orders = \"conservative\"                 # both orders, a win needs both verdicts; or \"average\", \"one\"
   workers = 4
   key_env = \"JUDGE_KEY\"                   # environment variable that holds the key, where one is needed
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tropism_evaluation::judge::{JudgePair, Verdicts, judge_pairs};
 use tropism_evaluation::text::repetition_n;
-use tropism_evaluation::{Test, WinRate, holm, mean_interval, paired_t, sign_test, wilson};
+use tropism_evaluation::{Bootstrap, Test, WinRate, holm, mean_interval, paired_t, sign_test, wilson};
 use tropism_report::{Bar, Better, Cell, Plot, PlotKind, Sample, Table};
 
 /// Tokens of the n-grams whose repetition is measured.
@@ -86,10 +86,11 @@ fn common<'a>(a: &'a RunData, b: &'a RunData) -> Result<Vec<Both<'a>>, XtaskErro
 
 /// How often A wins, by the exact reward or by a judge.
 fn win_rate(args: &CompareArgs, a: &RunData, common: &[Both<'_>], out: &mut Output) -> Result<(), XtaskError> {
+    let (bootstrap, mut judge) = (args.resample.bootstrap(), Output::default());
     let (scores, prompts): (Vec<f64>, Vec<usize>) = match &args.judge {
         Some(path) => {
             let verdicts = ask(args, path, a, common)?;
-            describe(&verdicts, out);
+            describe(&verdicts, &bootstrap, &mut judge)?;
             verdicts.scores().map(|(i, score)| (score, common[i].prompt)).unzip()
         }
         None => exact(a, common)?,
@@ -97,12 +98,14 @@ fn win_rate(args: &CompareArgs, a: &RunData, common: &[Both<'_>], out: &mut Outp
     if scores.is_empty() {
         return Err(XtaskError::usage("the judge gave no verdict at all", "read why in the file of its verdicts"));
     }
-    let rate = WinRate::by_prompt(&scores, &prompts, &args.resample.bootstrap())?;
+    let rate = WinRate::by_prompt(&scores, &prompts, &bootstrap)?;
     out.fact("judge", args.judge.as_ref().map_or("exact reward".to_owned(), |p| p.display().to_string()));
     out.figure("win rate of A", rate.rate, Some(Better::Higher));
     if let Some(decided) = rate.decided {
         out.figure("won of those decided", decided, Some(Better::Higher));
     }
+    // the headline comes first, what is known of the judge after it
+    out.merge(judge);
     let n = rate.wins + rate.ties + rate.losses;
     let bar = |label: &str, count: usize| {
         let share = wilson(count, n)?;
@@ -154,18 +157,23 @@ fn ask(args: &CompareArgs, path: &std::path::Path, a: &RunData, common: &[Both<'
     Ok(judge_pairs(&judge, &pairs, &options, Some(&journal), progress)?)
 }
 
-fn describe(verdicts: &Verdicts, out: &mut Output) {
+fn describe(verdicts: &Verdicts, bootstrap: &Bootstrap, out: &mut Output) -> Result<(), XtaskError> {
     out.fact("questions asked", verdicts.asked);
     out.fact("answered by an earlier run", verdicts.resumed);
     out.fact("equal answers, not asked", verdicts.identical);
-    if let Some((bias, same)) = verdicts.position.bias().zip(verdicts.position.consistency()) {
-        out.fact("position bias", format!("{bias:+.4} for the answer shown first; {:.1} % consistent", 100.0 * same));
+    if let Some(position) = verdicts.position_bias(bootstrap)? {
+        out.figure("position bias of the judge", position.bias, None);
+        out.figure("consistency of the judge", position.consistency, Some(Better::Higher));
+        if position.p < 0.05 {
+            out.notes.push(format!("the judge looks at the order of the answers (sign test, p = {:.2e})", position.p));
+        }
+        out.more.insert("position".into(), serde_json::to_value(position).unwrap_or_default());
     }
     if verdicts.missing() > 0 {
         let why = verdicts.pairs.iter().find_map(|p| p.failure.as_deref()).unwrap_or_default();
         out.notes.push(format!("{} pairs have no verdict and are left out, such as: {why}", verdicts.missing()));
     }
-    out.more.insert("position".into(), serde_json::to_value(verdicts.position).unwrap_or_default());
+    Ok(())
 }
 
 /// Figures of answers, a row per prompt.

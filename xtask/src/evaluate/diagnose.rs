@@ -58,6 +58,13 @@ fn pairs(args: &DiagnoseArgs, columns: &PairColumns, out: &mut Output) -> Result
     let flips = report.flips.as_ref();
     optional("wrong pairs of the reference set right", flips.and_then(|f| f.flip_rate), Some(Better::Higher));
     optional("right pairs of the reference unlearnt", flips.and_then(|f| f.unlearnt_rate), Some(Better::Lower));
+    let lengths = |margins| length_bias(&columns.chosen_tokens, &columns.rejected_tokens, margins);
+    out.figure("share whose chosen is longer", lengths(None)?.chosen_longer, None);
+    let margins = columns.reward_margins().unwrap_or_else(|| columns.margins());
+    // where all lengths or all margins are the same there is no correlation
+    if let Some(correlation) = lengths(Some(&margins[..])).ok().and_then(|l| l.margin_correlation) {
+        out.figure("correlation of length and margin", correlation, None);
+    }
     let mut margins = vec![Sample { name: "policy".into(), values: scored.margins() }];
     if let Some(values) = scored.reference_margins() {
         margins.push(Sample { name: "reference".into(), values });

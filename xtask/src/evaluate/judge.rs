@@ -4,9 +4,10 @@ use crate::error::XtaskError;
 use serde::Deserialize;
 use std::path::Path;
 use toml::{Table, Value};
+use tropism_evaluation::SwapRule;
 use tropism_evaluation::judge::http::{HttpConfig, HttpJudge};
 use tropism_evaluation::judge::template::Template;
-use tropism_evaluation::judge::{Orders, RunOptions, SwapRule};
+use tropism_evaluation::judge::{Orders, RunOptions};
 
 /// Reads the judge and how it is run.
 pub(super) fn read(path: &Path) -> Result<(HttpJudge, RunOptions), XtaskError> {
@@ -38,10 +39,10 @@ fn named(name: &str) -> Result<Template, String> {
 fn options(table: &mut Table) -> Result<RunOptions, String> {
     let mut options = RunOptions::default();
     match table.remove("orders").as_ref().map(|v| v.as_str()) {
-        None | Some(Some("agree")) => {}
-        Some(Some("mean")) => options.orders = Orders::Both(SwapRule::Mean),
+        None | Some(Some("conservative")) => {}
+        Some(Some("average")) => options.orders = Orders::Both(SwapRule::Average),
         Some(Some("one")) => options.orders = Orders::One,
-        Some(_) => return Err("`orders` has to be \"agree\", \"mean\" or \"one\"".into()),
+        Some(_) => return Err("`orders` has to be \"conservative\", \"average\" or \"one\"".into()),
     }
     for (key, place) in [("workers", &mut options.workers), ("stop_after", &mut options.stop_after)] {
         if let Some(value) = table.remove(key) {

@@ -39,6 +39,14 @@ impl Output {
         self.summary.push((label.to_owned(), text.to_string()));
     }
 
+    /// Adds facts, notes and figures of another output.
+    pub(super) fn merge(&mut self, other: Output) {
+        self.summary.extend(other.summary);
+        self.notes.extend(other.notes);
+        self.figures.extend(other.figures);
+        self.more.extend(other.more);
+    }
+
     /// Prints the tables and writes the files that were asked for.
     pub(super) fn deliver(self, to: &OutputArgs) -> Result<(), XtaskError> {
         print!("{}", self.text());

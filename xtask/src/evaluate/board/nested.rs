@@ -1,11 +1,10 @@
 //! The layout of AlpacaEval data: all responses to an instruction on one line, each with its preference.
 use super::columns::Csv;
 use super::data::{Board, ModelRows, Published, choose, share};
-use super::find;
 use crate::error::XtaskError;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tropism_data::read::read_rows;
 use tropism_evaluation::LengthWeights;
 
@@ -72,8 +71,13 @@ fn even<'a>(lines: &[Line], names: &[&'a str]) -> Option<&'a str> {
     first.filter(|_| even.next().is_none())
 }
 
+/// A file that need not be there.
+fn there(folder: &Path, name: &str) -> Option<PathBuf> {
+    Some(folder.join(name)).filter(|p| p.is_file())
+}
+
 fn difficulty(folder: &Path, prompts: usize) -> Result<Option<Vec<f64>>, XtaskError> {
-    let Some(path) = find(folder, "instruction_difficulty.csv") else { return Ok(None) };
+    let Some(path) = there(folder, "instruction_difficulty.csv") else { return Ok(None) };
     let csv = Csv::read(&path)?;
     let (index, value) = (csv.column("index")?, csv.column("difficulty")?);
     let mut found = BTreeMap::new();
@@ -88,7 +92,7 @@ fn difficulty(folder: &Path, prompts: usize) -> Result<Option<Vec<f64>>, XtaskEr
 }
 
 fn published(folder: &Path) -> Result<BTreeMap<String, Published>, XtaskError> {
-    let Some(path) = find(folder, "leaderboard.csv") else { return Ok(BTreeMap::new()) };
+    let Some(path) = there(folder, "leaderboard.csv") else { return Ok(BTreeMap::new()) };
     let csv = Csv::read(&path)?;
     let model = csv.column("model")?;
     let [rate, se, lc] = ["win_rate", "standard_error", "length_controlled_winrate"].map(|n| csv.column(n));
