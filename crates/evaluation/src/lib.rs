@@ -13,12 +13,28 @@
 //! assert_eq!((wins.rate.value, wins.rate.n), (0.75, 2));
 //! # Ok::<(), tropism_evaluation::EvaluationError>(())
 //! ```
+//!
+//! | module | for |
+//! |---|---|
+//! | [`likelihood`] | ranking accuracy and its ideal, difficulty, displacement, the 3D-properties, divergence, differential information |
+//! | [`reward_model`] | accuracy by domain, calibration, implicit against explicit rewards, ensembles |
+//! | [`safety`] | attack success, refusals, separability, belief conflicts, role adherence, drift of attention |
+//! | [`text`] | lengths, diversity, repetition, BLEU, ROUGE, pass@k |
+//! | [`ranking`] | NDCG, Kendall, Spearman, reciprocal ranks |
+//! | [`pareto`] | fronts and volumes |
 
 mod compare;
 mod divergence;
 mod error;
+mod figures;
 pub mod judge;
+pub mod likelihood;
+pub mod pareto;
+pub mod ranking;
+pub mod reward_model;
+pub mod safety;
 mod stats;
+pub mod text;
 
 pub use compare::{
     Comparison, ranking_accuracy, ranking_accuracy_normalized, reward_accuracy, reward_margin, win_rate, win_rate_by_prompt,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod diagnostics;
 mod metrics;
 mod stats;
 mod stats_coverage;
