@@ -80,6 +80,28 @@ pub enum BenchCommand {
     Generate(BenchGenerateArgs),
     /// Each operation of a model's shape, beside the machine's peak
     Ops(BenchOpsArgs),
+    /// Bootstraps of judged pairs
+    Bootstrap(BenchBootstrapArgs),
+}
+
+/// Arguments of `bench bootstrap`.
+#[derive(Debug, Args)]
+pub struct BenchBootstrapArgs {
+    /// Judged pairs
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub pairs: usize,
+    /// Resamples
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub resamples: usize,
+    /// Seed of pairs and resamples
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Threads; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Runs of each; the best one counts
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub repeat: usize,
 }
 
 /// Arguments of `bench ops`.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: speed and memory, one JSON line per run.
 //!
 //! Absolute figures belong to a machine and an hour; run a peer in turn with the bench and keep the ratio.
+mod bootstrap;
 mod dpo;
 mod generate;
 mod ops;
@@ -22,6 +23,7 @@ pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
         BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
         BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
+        BenchCommand::Bootstrap(args) => on_threads(args.threads, || bootstrap::run(args))?,
         BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,
     };
     println!("{line}");

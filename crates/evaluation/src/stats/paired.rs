@@ -4,6 +4,7 @@ use super::resample::stream;
 use super::{Figure, normal_cdf, student_cdf};
 use crate::error::{EvaluationError, finite, same_length};
 use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Up to this many differences that are not zero, tests of signs and ranks enumerate their null distribution.
@@ -103,7 +104,7 @@ pub fn sign_flip_test(a: &[f64], b: &[f64], draws: usize, seed: u64) -> Result<T
             let words: Vec<u64> = (0..d.len().div_ceil(64)).map(|_| rng.next_u64()).collect();
             sum(&|i| words[i / 64] >> (i % 64) & 1 == 1).abs() >= bound
         };
-        (1 + (0..draws as u64).filter(|r| extreme(*r)).count()) as f64 / (1 + draws) as f64
+        (1 + (0..draws as u64).into_par_iter().filter(|r| extreme(*r)).count()) as f64 / (1 + draws) as f64
     };
     Ok(Test { difference, statistic: d.iter().sum::<f64>() / n, p, used: d.len() })
 }

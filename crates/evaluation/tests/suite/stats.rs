@@ -122,6 +122,30 @@ fn worked_paired_comparison() {
 }
 
 #[test]
+fn figures_are_written_and_read() {
+    let level = 0.9;
+    let bootstrap = Method::Bootstrap { kind: BootstrapKind::Bca, level: 0.999, resamples: 100, seed: 3 };
+    for (method, shown) in [
+        (Method::None, "no interval"),
+        (Method::Wilson { level }, "Wilson 90 %"),
+        (Method::Normal { level }, "normal 90 %"),
+        (Method::StudentT { level }, "Student t 90 %"),
+        (Method::Delta { level }, "delta method 90 %"),
+        (Method::FisherZ { level }, "Fisher z 90 %"),
+        (bootstrap, "BCa bootstrap 99.9 %, 100 resamples, seed 3"),
+    ] {
+        let figure = Figure { value: 0.5, low: 0.25, high: 1.0, n: 7, method };
+        let text = serde_json::to_string(&figure).unwrap();
+        assert_eq!(serde_json::from_str::<Figure>(&text).unwrap(), figure, "{text}");
+        assert_eq!(method.to_string(), shown);
+    }
+    let f = Figure { value: 0.5, low: 0.25, high: 1.25, n: 7, method: Method::Normal { level } };
+    assert_eq!((f.scaled(-2.0).low, f.scaled(-2.0).high, f.clamped(0.0, 1.0).high), (-2.5, -0.5, 1.0));
+    assert!(f.excludes(0.2) && f.excludes(1.3) && !f.excludes(0.25));
+    assert!(serde_json::from_str::<Figure>("{\"value\":1.0,\"low\":1.0,\"high\":1.0,\"n\":1}").is_err());
+}
+
+#[test]
 fn refusals() {
     let text = |e: EvaluationError| e.to_string();
     assert!(text(wilson_at(1, 2, 1.0).unwrap_err()).contains("level is 1"));

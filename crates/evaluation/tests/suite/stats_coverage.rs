@@ -73,6 +73,31 @@ fn bootstrap_over_clusters() {
 }
 
 #[test]
+fn ratings_by_their_information() {
+    let truth = [0.6, 0.0, -0.6];
+    let options = BradleyTerry { bootstrap: None, ..BradleyTerry::default() };
+    let centred = options.scale.per_nat() * 0.6 + 1000.0;
+    covers(centred, 12, |rng| {
+        let battles: Vec<Battle> = (0..180)
+            .map(|i| ([(0, 1), (1, 2), (2, 0)][i % 3], uniform(rng)))
+            .map(|((a, b), u)| Battle { a, b, score: f64::from(u8::from(u < sigmoid(truth[a] - truth[b]))) })
+            .collect();
+        bradley_terry(3, &battles, &options).unwrap().ratings[0].rating
+    });
+}
+
+#[test]
+fn kappa_of_two_raters() {
+    // three labels; the second rater repeats the first with 0.6, else draws anew: kappa is 0.6
+    let label = |u: f64| [0.5, 0.8].iter().filter(|e| u > **e).count();
+    covers(0.6, 13, |rng| {
+        let a: Vec<usize> = (0..200).map(|_| label(uniform(rng))).collect();
+        let b: Vec<usize> = a.iter().map(|&a| if uniform(rng) < 0.6 { a } else { label(uniform(rng)) }).collect();
+        cohen_kappa(&a, &b).unwrap().unwrap()
+    });
+}
+
+#[test]
 fn drawing_counts_and_drawing_rows_agree_in_law() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let x = verdicts(&mut rng, 150);
