@@ -78,6 +78,8 @@ pub enum BenchCommand {
     Sft(BenchSftArgs),
     /// Sampling from the prompts of a preference file
     Generate(BenchGenerateArgs),
+    /// Preparation of conversational pairs: chat template and tokens, from memory
+    Prepare(BenchPrepareArgs),
     /// Each operation of a model's shape, beside the machine's peak
     Ops(BenchOpsArgs),
     /// Bootstraps of judged pairs
@@ -102,6 +104,32 @@ pub struct BenchBootstrapArgs {
     /// Runs of each; the best one counts
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub repeat: usize,
+}
+
+/// Arguments of `bench prepare`.
+#[derive(Debug, Args)]
+pub struct BenchPrepareArgs {
+    /// Preference file with messages or HH-RLHF dialogues
+    #[arg(long, value_name = "FILE")]
+    pub pairs: PathBuf,
+    /// Folder of the tokenizer, with its chat template
+    #[arg(long, value_name = "DIR")]
+    pub tokenizer: PathBuf,
+    /// Rows to prepare; the file's are taken again where it has fewer
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub rows: usize,
+    /// Threads; 0 for one per core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Prepare once more by the tokenizers library alone, compare the ids and print its rows per second
+    #[arg(long, conflicts_with = "generate")]
+    pub library: bool,
+    /// Write a JSONL file of so many rows instead, then read and prepare it in bounded memory
+    #[arg(long, value_name = "N", conflicts_with = "rows")]
+    pub generate: Option<usize>,
+    /// File to write, which is kept and must not exist yet [default: a temporary one, removed afterwards]
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub file: Option<PathBuf>,
 }
 
 /// Arguments of `bench ops`.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::Table;
 use tropism_data::read::{Columns, Format};
+use tropism_data::text::Boundary;
 use tropism_data::tokens::Truncation;
 use tropism_lm::{Batching, Sampling, WeightDtype};
 use tropism_trainer::Stage;
@@ -61,8 +62,10 @@ pub struct Data {
     /// longest prompt and completion together, in tokens
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_length: Option<usize>,
-    /// which end is kept of what is longer
+    /// which end is kept of what is longer, or `drop`
     pub truncation: Truncation,
+    /// what to do where prompt and completion merge in a token: `error`, `drop` or `join`
+    pub boundary: Boundary,
 }
 
 impl Default for Data {
@@ -75,6 +78,7 @@ impl Default for Data {
             test_fraction: 0.1,
             max_length: Some(512),
             truncation: Truncation::default(),
+            boundary: Boundary::default(),
         }
     }
 }

@@ -26,17 +26,41 @@ pub enum DataError {
         /// What the parser said.
         reason: String,
     },
-    /// A column that the options name is not in the file.
-    #[error("file {file} has no column `{column}`; its columns are {present}; set `columns` to those to read")]
+    /// A column that the options name or the format needs is not in the file.
+    #[error(
+        "file {file} has no column `{column}`; its columns are {present}; set `columns` to those to read, or another \
+         `format` than `{format}`"
+    )]
     MissingColumn {
         /// The file.
         file: String,
         /// The column that was asked for.
         column: String,
+        /// The format that was asked for, or the one that comes nearest.
+        format: String,
         /// The columns there, nearest name first.
         present: String,
     },
-    /// A column whose type is neither text nor messages.
+    /// No known format has anything in common with the file.
+    #[error(
+        "file {file}: no known format reads any of its columns {columns}; name the `format` and set `columns` to where its \
+         columns stand in the file"
+    )]
+    UnknownFormat {
+        /// The file.
+        file: String,
+        /// The columns there.
+        columns: String,
+    },
+    /// More than one format fits the file.
+    #[error("file {file} can be read in more than one way: {formats}; set `format` to the one that is meant")]
+    AmbiguousFormat {
+        /// The file.
+        file: String,
+        /// The formats that fit.
+        formats: String,
+    },
+    /// A column whose type cannot be read as what it is to hold.
     #[error("file {file}, column `{column}`: {reason}")]
     Column {
         /// The file.
@@ -101,6 +125,28 @@ pub enum DataError {
         prompt: String,
         /// What the conversation has there.
         conversation: String,
+    },
+    /// The tokens of prompt and completion together do not begin with the prompt's.
+    #[error(
+        "file {at}: the tokens of the prompt are not those that prompt and completion together begin with: they differ from \
+         token {position}, where the prompt has {prompt} and the whole {whole}; the tokenizer merges characters across the \
+         boundary: move white space from the prompt's end to the completion's beginning, or choose to drop or to join such rows"
+    )]
+    Boundary {
+        /// Where the row stands.
+        at: Source,
+        /// Position of the first token that differs, from 0.
+        position: usize,
+        /// The prompt's tokens around it, with their ids.
+        prompt: String,
+        /// The whole's tokens around it.
+        whole: String,
+    },
+    /// A thread to work on could not be started.
+    #[error("cannot start a thread: {reason}; allow the process more memory or threads")]
+    Threads {
+        /// What the system says.
+        reason: String,
     },
     /// A token id that the model does not know.
     #[error("file {at}: token id {id} is not below the vocabulary size {vocab}; tokenizer and model do not belong together")]

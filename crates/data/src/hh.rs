@@ -59,6 +59,7 @@ pub fn pair(source: Source, chosen: &str, rejected: &str) -> Result<Pair, &'stat
     let pair = Pair {
         source,
         prompt: Text::Chat(parts.prompt),
+        tools: Default::default(),
         chosen: Text::Chat(parts.chosen),
         rejected: Text::Chat(parts.rejected),
         numbers: Default::default(),

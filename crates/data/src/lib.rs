@@ -2,8 +2,10 @@
 //!
 //! Data goes through this crate in four steps, each usable by itself:
 //!
-//! 1. `read` (feature `files`): JSONL or Parquet files become [`record::Pair`]s;
-//! 2. [`split`]: a train and a test side, all records of one prompt together;
+//! 1. `read` (feature `files`): JSONL, CSV, Parquet and Arrow files in any of the known `formats` become
+//!    [`record::Record`]s, batch by batch, or [`record::Pair`]s;
+//! 2. [`hygiene`] takes out duplicates and what evaluations are made of; [`split`] makes a train and a test side, all
+//!    records of one prompt together;
 //! 3. `text` (feature `text`): chat template and tokenizer, records become [`tokens::TokenPair`]s;
 //! 4. [`pack`]: token pairs become one flat run of tokens without padding, cut into micro-batches by
 //!    [`batches`] in the order of [`order`].
@@ -14,11 +16,22 @@
 
 pub mod audit;
 pub mod batches;
+pub mod buckets;
+pub mod build;
 pub mod collate;
+pub mod construct;
+pub mod curriculum;
 pub mod digest;
 pub mod error;
+#[cfg(feature = "files")]
+pub mod formats;
 pub mod hh;
+pub mod hygiene;
+#[cfg(feature = "files")]
+mod near;
 pub mod order;
+#[cfg(feature = "files")]
+pub mod output;
 pub mod pack;
 pub mod prompt;
 #[cfg(feature = "files")]

@@ -1,4 +1,6 @@
 //! The order in which rows are seen, epoch by epoch, resumable at any point.
+//!
+//! [`crate::buckets`] makes batches of rows of like length out of it.
 
 use serde::{Deserialize, Serialize};
 

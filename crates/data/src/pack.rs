@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use crate::DataError;
 use crate::record::Source;
-use crate::tokens::{TokenPair, TokenSample};
+use crate::tokens::{TokenChat, TokenGroup, TokenPair, TokenSample};
 
 /// A run of consecutive tokens in [`Packed::tokens`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,8 @@ pub struct Packed {
     pub sources: Vec<usize>,
     /// The completion tokens to score. A completion's first token is not among them where nothing precedes it.
     pub targets: Vec<u32>,
-    /// Ranges of `targets`, none empty, one per completion: 2i chosen and 2i + 1 rejected for pairs, i for samples.
+    /// Ranges of `targets`, none empty, one per completion: 2i chosen and 2i + 1 rejected for pairs, i for samples and
+    /// conversations, the responses of all groups in order.
     pub sequences: Vec<Range<usize>>,
     /// For each sequence, the segment that holds its completion.
     pub completions: Vec<usize>,
@@ -86,6 +87,63 @@ pub fn pack_samples(samples: &[TokenSample]) -> Result<Packed, DataError> {
     }
     Ok(packed)
 }
+
+/// Lays out groups: each prompt once, its responses hanging off it. Lists of ranked responses are groups too.
+///
+/// ```
+/// use tropism_data::{pack::pack_groups, record::Source, tokens::TokenGroup};
+/// let source = Source::row("made up", 1);
+/// let group = TokenGroup { source, prompt: vec![1, 2], responses: vec![vec![3], vec![4, 5], vec![6]] };
+/// let packed = pack_groups(&[group])?;
+/// assert_eq!(packed.tokens, [1, 2, 3, 4, 5, 6]);
+/// assert_eq!(packed.sequences, [0..1, 1..3, 3..4]);
+/// assert_eq!(packed.sources, [1, 1, 3, 1]);
+/// # Ok::<(), tropism_data::DataError>(())
+/// ```
+///
+/// # Errors
+/// A response without a token to score.
+pub fn pack_groups(groups: &[TokenGroup]) -> Result<Packed, DataError> {
+    let mut packed = Packed::default();
+    for group in groups {
+        packed.rows.push(group.source.clone());
+        let prompt = packed.push_prompt(&group.prompt);
+        for response in &group.responses {
+            packed.push_completion(prompt, response, &group.source)?;
+        }
+    }
+    Ok(packed)
+}
+
+/// Lays out conversations: one segment each, of which the tokens under the mask are targets. A conversation's first token
+/// has no predictor and is none.
+///
+/// # Errors
+/// A mask of another length than the ids, or that leaves no token to score.
+pub fn pack_chats(chats: &[TokenChat]) -> Result<Packed, DataError> {
+    let mut packed = Packed::default();
+    for chat in chats {
+        if chat.mask.len() != chat.ids.len() {
+            let reason = format!("has {} tokens and a mask of {}; they must be as many", chat.ids.len(), chat.mask.len());
+            return Err(DataError::row(&chat.source, reason));
+        }
+        packed.rows.push(chat.source.clone());
+        let (start, before) = (packed.tokens.len(), packed.targets.len());
+        let segment = packed.push_segment(None, &chat.ids);
+        for at in (1..chat.ids.len()).filter(|&at| chat.mask[at]) {
+            packed.sources.push(start + at - 1);
+            packed.targets.push(chat.ids[at]);
+        }
+        if packed.targets.len() == before {
+            return Err(DataError::row(&chat.source, NOTHING));
+        }
+        packed.sequences.push(before..packed.targets.len());
+        packed.completions.push(segment);
+    }
+    Ok(packed)
+}
+
+const NOTHING: &str = "the completion has no token to score; leave the row out";
 
 impl Packed {
     /// Position of each token in its own sequence, from 0: depth below the root of its tree.
@@ -159,8 +217,7 @@ impl Packed {
     fn push_completion(&mut self, prompt: Option<usize>, tokens: &[u32], at: &Source) -> Result<(), DataError> {
         let unscored = usize::from(prompt.is_none());
         if tokens.len() <= unscored {
-            let reason = "the completion has no token to score; leave the row out";
-            return Err(DataError::row(at, reason));
+            return Err(DataError::row(at, NOTHING));
         }
         let start = self.tokens.len();
         let segment = self.push_segment(prompt, tokens);

@@ -73,6 +73,33 @@ fn check_completion(side: &[Message]) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Divides two texts into their shared beginning and what follows it on either side.
+///
+/// The beginning ends before the last white space in it, so that no word is cut and the sides keep the space before their
+/// first word; without white space it is empty. TRL's extraction cuts at the first character that differs, mid-word too, and one
+/// character early where one text begins the other.
+///
+/// ```
+/// use tropism_data::prompt::divide_text;
+/// let parts = divide_text("I like apples", "I like apricots").unwrap();
+/// assert_eq!(parts, ["I like", " apples", " apricots"]);
+/// ```
+///
+/// # Errors
+/// The reason that the audit counts: identical sides, or one that is the beginning of the other.
+pub fn divide_text<'a>(chosen: &'a str, rejected: &'a str) -> Result<[&'a str; 3], &'static str> {
+    if chosen == rejected {
+        return Err("identical sides");
+    }
+    if chosen.starts_with(rejected) || rejected.starts_with(chosen) {
+        return Err("one side is the beginning of the other");
+    }
+    let same = chosen.chars().zip(rejected.chars()).take_while(|(a, b)| a == b);
+    let common: usize = same.map(|(a, _)| a.len_utf8()).sum();
+    let end = chosen[..common].rfind(char::is_whitespace).unwrap_or(0);
+    Ok([&chosen[..end], &chosen[end..], &rejected[end..]])
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -113,7 +140,33 @@ mod tests {
         assert_eq!((divided.prompt.len(), divided.chosen.len(), divided.rejected.len()), (1, 3, 1));
     }
 
+    #[test]
+    fn texts_are_divided_between_words() {
+        for (chosen, rejected, parts) in [
+            ("The sky is blue.", "The sky is green.", ["The sky is", " blue.", " green."]),
+            ("The sky is  a", "The sky is  b", ["The sky is ", " a", " b"]),
+            ("blue", "black", ["", "blue", "black"]),
+            ("é ü", "é u", ["é", " ü", " u"]),
+            ("a\u{3000}x", "a\u{3000}y", ["a", "\u{3000}x", "\u{3000}y"]),
+        ] {
+            assert_eq!(divide_text(chosen, rejected), Ok(parts));
+        }
+        assert_eq!(divide_text("a b", "a b"), Err("identical sides"));
+        assert_eq!(divide_text("a b", "a b c"), Err("one side is the beginning of the other"));
+        assert_eq!(divide_text("", "a"), Err("one side is the beginning of the other"));
+    }
+
     proptest! {
+        #[test]
+        fn text_division_restores(left in "[ab \n]{0,8}", right in "[ab \n]{0,8}") {
+            if let Ok([prompt, chosen, rejected]) = divide_text(&left, &right) {
+                prop_assert_eq!(&[prompt, chosen].concat(), &left);
+                prop_assert_eq!(&[prompt, rejected].concat(), &right);
+                prop_assert_ne!(chosen, rejected);
+                prop_assert!(prompt.is_empty() || chosen.starts_with(char::is_whitespace));
+            }
+        }
+
         #[test]
         fn division_restores_and_is_maximal(left in "[ua][12]( [ua][12]){0,5}", right in "[ua][12]( [ua][12]){0,5}") {
             let (left, right) = (dialogue(&left), dialogue(&right));

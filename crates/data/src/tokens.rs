@@ -14,7 +14,14 @@ pub enum Truncation {
     KeepStart,
     /// Keep the last tokens; the two sides of a pair may then keep different parts of the prompt.
     KeepEnd,
+    /// Cut nothing: an item that is longer is left out.
+    Drop,
 }
+
+/// Why an item is left out: its prompt leaves no room, it is too long, or nothing of it can be scored.
+const FULL: &str = "prompt not shorter than max_length";
+const LONG: &str = "longer than max_length";
+const NOTHING: &str = "no token to score";
 
 /// Length limit on prompt + completion, in tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +57,28 @@ pub struct TokenSample {
     pub prompt: Vec<u32>,
     /// Completion tokens.
     pub completion: Vec<u32>,
+}
+
+/// A tokenised prompt with any number of responses, which share it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenGroup {
+    /// Where the group came from.
+    pub source: Source,
+    /// Prompt tokens; may be empty.
+    pub prompt: Vec<u32>,
+    /// Tokens of each response, in the order of the records.
+    pub responses: Vec<Vec<u32>>,
+}
+
+/// A tokenised conversation, of which some tokens are trained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenChat {
+    /// Where the conversation came from.
+    pub source: Source,
+    /// All tokens.
+    pub ids: Vec<u32>,
+    /// True on tokens to train, one for each of the ids.
+    pub mask: Vec<bool>,
 }
 
 /// A tokenised prompt with two completions.
@@ -88,12 +117,103 @@ impl TokenSample {
     /// Cuts prompt + completion to the length limit; `Err` is the reason for leaving the sample out.
     ///
     /// # Errors
-    /// `prompt not shorter than max_length` (keep-start), `no token to score`.
+    /// `prompt not shorter than max_length` (keep-start), `longer than max_length` (drop), `no token to score`.
     pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
-        check_prompt(&self.prompt, options)?;
+        check_length(self.prompt.len(), self.completion.len(), options)?;
         cut(&mut self.prompt, &mut self.completion, options);
-        if self.scored() == 0 { Err("no token to score") } else { Ok(self) }
+        if self.scored() == 0 { Err(NOTHING) } else { Ok(self) }
     }
+}
+
+impl TokenGroup {
+    /// Tokens that [`crate::pack::pack_groups`] lays out: the prompt counts once.
+    pub fn len(&self) -> usize {
+        self.prompt.len() + self.responses.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// True where there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tokens of the longest response, prompt included.
+    pub fn longest(&self) -> usize {
+        self.prompt.len() + self.longest_response()
+    }
+
+    /// Tokens of all responses, each with the prompt.
+    pub fn unshared_len(&self) -> usize {
+        self.len() + self.prompt.len() * self.responses.len().saturating_sub(1)
+    }
+
+    fn longest_response(&self) -> usize {
+        self.responses.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// The responses as samples of their own.
+    pub fn samples(&self) -> impl Iterator<Item = TokenSample> + '_ {
+        let sample = |completion: &Vec<u32>| TokenSample {
+            source: self.source.clone(),
+            prompt: self.prompt.clone(),
+            completion: completion.clone(),
+        };
+        self.responses.iter().map(sample)
+    }
+
+    /// Cuts the group to the length limit; `Err` is the reason for leaving it out.
+    ///
+    /// The responses keep sharing one prompt. Keep-start cuts responses; keep-end cuts the prompt's beginning by what the
+    /// longest response needs, and responses only where they are longer than the limit themselves.
+    ///
+    /// # Errors
+    /// `prompt not shorter than max_length` (keep-start), `longer than max_length` (drop), `no token to score` in a response.
+    pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
+        let longest = self.longest_response();
+        check_length(self.prompt.len(), longest, options)?;
+        if let Some(max) = options.max_length {
+            match options.truncation {
+                Truncation::KeepStart => {
+                    let room = max.saturating_sub(self.prompt.len());
+                    self.responses.iter_mut().for_each(|response| response.truncate(room));
+                }
+                Truncation::KeepEnd => {
+                    keep_last(&mut self.prompt, max.saturating_sub(longest));
+                    self.responses.iter_mut().for_each(|response| keep_last(response, max));
+                }
+                Truncation::Drop => {}
+            }
+        }
+        let unscored = self.responses.iter().any(|response| scored(&self.prompt, response) == 0);
+        if unscored || self.responses.is_empty() { Err(NOTHING) } else { Ok(self) }
+    }
+}
+
+impl TokenChat {
+    /// Cuts the conversation to the length limit; `Err` is the reason for leaving it out.
+    ///
+    /// # Errors
+    /// `longer than max_length` (drop), `no token to score` where the cut left none that is trained and preceded by another.
+    pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
+        if let Some(max) = options.max_length {
+            match options.truncation {
+                Truncation::KeepStart => {
+                    self.ids.truncate(max);
+                    self.mask.truncate(max);
+                }
+                Truncation::KeepEnd => {
+                    keep_last(&mut self.ids, max);
+                    keep_last(&mut self.mask, max);
+                }
+                Truncation::Drop if self.ids.len() > max => return Err(LONG),
+                Truncation::Drop => {}
+            }
+        }
+        if self.mask.iter().skip(1).any(|&on| on) { Ok(self) } else { Err(NOTHING) }
+    }
+}
+
+fn keep_last<T>(items: &mut Vec<T>, most: usize) {
+    items.drain(..items.len().saturating_sub(most));
 }
 
 impl TokenPair {
@@ -139,18 +259,22 @@ impl TokenPair {
     /// of the prompt; then `rejected_prompt` holds the rejected side's.
     ///
     /// # Errors
-    /// `prompt not shorter than max_length` (keep-start), `no token to score`.
+    /// `prompt not shorter than max_length` (keep-start), `longer than max_length` (drop), `no token to score`.
     pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
+        check_length(self.prompt.len(), self.chosen.len(), options)?;
+        check_length(self.rejected_prompt().len(), self.rejected.len(), options)?;
+        if options.max_length.is_none_or(|max| self.longest() <= max) {
+            return if self.is_scored() { Ok(self) } else { Err(NOTHING) };
+        }
         let mut rejected_prompt = self.rejected_prompt().to_vec();
-        check_prompt(&self.prompt, options)?;
-        check_prompt(&rejected_prompt, options)?;
         cut(&mut self.prompt, &mut self.chosen, options);
         cut(&mut rejected_prompt, &mut self.rejected, options);
         self.rejected_prompt = (rejected_prompt != self.prompt).then_some(rejected_prompt);
-        if scored(&self.prompt, &self.chosen) == 0 || scored(self.rejected_prompt(), &self.rejected) == 0 {
-            return Err("no token to score");
-        }
-        Ok(self)
+        if self.is_scored() { Ok(self) } else { Err(NOTHING) }
+    }
+
+    fn is_scored(&self) -> bool {
+        scored(&self.prompt, &self.chosen) > 0 && scored(self.rejected_prompt(), &self.rejected) > 0
     }
 }
 
@@ -159,12 +283,15 @@ fn scored(prompt: &[u32], completion: &[u32]) -> usize {
     completion.len().saturating_sub(usize::from(prompt.is_empty()))
 }
 
-fn check_prompt(prompt: &[u32], options: &LengthOptions) -> Result<(), &'static str> {
-    let full = options.max_length.is_some_and(|max| prompt.len() >= max);
-    if full && options.truncation == Truncation::KeepStart {
-        return Err("prompt not shorter than max_length");
+fn check_length(prompt: usize, completion: usize, options: &LengthOptions) -> Result<(), &'static str> {
+    let Some(max) = options.max_length else {
+        return Ok(());
+    };
+    match options.truncation {
+        Truncation::KeepStart if prompt >= max => Err(FULL),
+        Truncation::Drop if prompt + completion > max => Err(LONG),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn cut(prompt: &mut Vec<u32>, completion: &mut Vec<u32>, options: &LengthOptions) {
@@ -179,6 +306,7 @@ fn cut(prompt: &mut Vec<u32>, completion: &mut Vec<u32>, options: &LengthOptions
             prompt.drain(..from_prompt);
             completion.drain(..excess - from_prompt);
         }
+        Truncation::Drop => {}
     }
 }
 

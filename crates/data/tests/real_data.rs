@@ -60,7 +60,7 @@ fn tokenised_and_packed() {
         let options = LengthOptions { max_length: Some(256), truncation };
         let (kept, audit) = tokenize_pairs(&tokenizer, &pairs, &options).unwrap();
         assert_eq!(audit.read, pairs.len());
-        assert!(!audit.notes.contains_key("boundary merges"), "{audit:?}");
+        assert!(audit.notes.keys().all(|note| !note.contains("merges")), "{audit:?}");
         check_vocab(&kept, tokenizer.vocab_size()).unwrap();
         assert!(kept.iter().all(|pair| pair.longest() <= 256));
         let packed = pack_pairs(&kept).unwrap();

@@ -1,8 +1,8 @@
 //! Figures and refusals that the diagnostics share.
 use crate::error::EvaluationError;
-use crate::stats::{Figure, Method, clustered_mean, mean_interval, wilson};
+use crate::stats::{Figure, Method, clustered_mean, mean_interval, two_sided_normal, wilson};
 
-const Z975: f64 = 1.959_963_984_540_054;
+const LEVEL: f64 = 0.95;
 
 /// Share of hits with Wilson's interval.
 pub(crate) fn share(what: &'static str, hits: usize, n: usize) -> Result<Figure, EvaluationError> {
@@ -21,22 +21,28 @@ pub(crate) fn clustered(what: &'static str, values: &[f64], clusters: &[usize]) 
     clustered_mean(values, clusters)
 }
 
+/// A value with a standard error from derivatives.
+pub(crate) fn delta(value: f64, standard_error: f64, n: usize) -> Figure {
+    let half = two_sided_normal(LEVEL) * standard_error;
+    Figure { value, low: value - half, high: value + half, n, method: Method::Delta { level: LEVEL } }
+}
+
 /// Unweighted mean of independent groups. Each group's standard error is half its interval over the normal quantile, so that
 /// groups with shares of 0 or 1 do not count as certain.
 pub(crate) fn mean_of_groups(groups: &[Figure]) -> Figure {
     let n = groups.len() as f64;
     let value = groups.iter().map(|g| g.value).sum::<f64>() / n;
-    let half = groups.iter().map(|g| (0.5 * (g.high - g.low)).powi(2)).sum::<f64>().sqrt() / n;
-    let rows = groups.iter().map(|g| g.n).sum();
-    Figure { value, low: value - half, high: value + half, n: rows, method: Method::Delta { level: 0.95 } }.clamped(0.0, 1.0)
+    let errors = groups.iter().map(|g| 0.5 * (g.high - g.low) / two_sided_normal(LEVEL));
+    let error = errors.map(|e| e * e).sum::<f64>().sqrt() / n;
+    delta(value, error, groups.iter().map(|g| g.n).sum()).clamped(0.0, 1.0)
 }
 
 /// A correlation with the interval `tanh(artanh r ± z √(variance/(n − lost)))`; all of −1 … 1 for `n ≤ lost`.
 pub(crate) fn fisher(r: f64, n: usize, variance: f64, lost: f64) -> Figure {
     let free = n as f64 - lost;
-    let half = if free > 0.0 { Z975 * (variance / free).sqrt() } else { f64::INFINITY };
+    let half = if free > 0.0 { two_sided_normal(LEVEL) * (variance / free).sqrt() } else { f64::INFINITY };
     let end = |sign: f64| if half.is_finite() { (r.atanh() + sign * half).tanh() } else { sign };
-    Figure { value: r, low: end(-1.0).min(r), high: end(1.0).max(r), n, method: Method::FisherZ { level: 0.95 } }
+    Figure { value: r, low: end(-1.0).min(r), high: end(1.0).max(r), n, method: Method::FisherZ { level: LEVEL } }
 }
 
 /// An entry outside its range.

@@ -5,7 +5,6 @@ use crate::error::XtaskError;
 use serde_json::{Value, json};
 use std::time::Instant;
 use tropism_data::read::{ReadOptions, read_pairs};
-use tropism_data::record::Text;
 use tropism_data::text::Tokenizer;
 use tropism_lm::{Batching, Request, Sampler, Sampling};
 use tropism_ops::FrozenFormat;
@@ -49,11 +48,7 @@ fn prompts(args: &BenchGenerateArgs) -> Result<Vec<Vec<u32>>, XtaskError> {
     let (records, _) = read_pairs(&args.common.pairs, &options)?;
     let mut prompts = vec![];
     for pair in records.iter().take(args.batch) {
-        let text = match &pair.prompt {
-            Text::Plain(text) => text.clone(),
-            Text::Chat(messages) => tokenizer.render(messages, true)?,
-        };
-        let mut tokens = tokenizer.encode(&text)?;
+        let mut tokens = tokenizer.encode_prompt(&pair.prompt, &pair.tools)?;
         tokens.truncate(args.max_prompt);
         prompts.push(tokens);
     }

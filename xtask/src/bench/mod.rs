@@ -5,6 +5,7 @@ mod bootstrap;
 mod dpo;
 mod generate;
 mod ops;
+mod prepare;
 mod sft;
 
 use crate::cli::{BenchCommand, Dtype};
@@ -24,6 +25,7 @@ pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
         BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
         BenchCommand::Bootstrap(args) => on_threads(args.threads, || bootstrap::run(args))?,
+        BenchCommand::Prepare(args) => on_threads(args.threads, || prepare::run(args))?,
         BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,
     };
     println!("{line}");

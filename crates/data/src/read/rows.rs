@@ -1,10 +1,11 @@
 //! Rows of any JSONL file, for whoever knows their type.
 
+use std::io::BufRead;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::bytes::{self, Kind};
+use super::bytes::{Bytes, Kind};
 use crate::DataError;
 use crate::record::Source;
 
@@ -28,18 +29,22 @@ use crate::record::Source;
 /// # Errors
 /// A file that is missing, empty or no JSONL; a line that is not JSON, or not of this type.
 pub fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DataError> {
-    let (bytes, kind) = bytes::load(path)?;
+    let (mut bytes, kind) = Bytes::open(path)?;
     if kind != Kind::Jsonl {
-        let reason = "a Parquet file where JSONL is expected".to_owned();
+        let reason = "not JSONL; write one JSON object per line".to_owned();
         return Err(DataError::File { path: path.to_owned(), reason });
     }
-    let mut rows = Vec::new();
-    for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
+    let (mut rows, mut line, mut number) = (Vec::new(), Vec::new(), 0);
+    loop {
+        line.clear();
+        let read = bytes.reader().read_until(b'\n', &mut line);
+        if read.map_err(|error| bytes.error(path, &error))? == 0 {
+            break;
         }
-        let row = serde_json::from_slice(line).map_err(|error| refuse(path, i + 1, &error))?;
-        rows.push(row);
+        number += 1;
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            rows.push(serde_json::from_slice(&line).map_err(|error| refuse(path, number, &error))?);
+        }
     }
     Ok(rows)
 }

@@ -1,37 +1,49 @@
-//! Text and ids of prompts with one or two completions.
+//! Text and ids of prompts with completions.
 
+use super::boundary::{Boundary, Merged};
+use super::fast::{Fast, Stretch, Worker};
+use super::template::{Chat, tools, turns};
 use crate::DataError;
 use crate::audit::Audit;
-use crate::record::{Source, Text};
+use crate::record::{Source, Text, Tools};
 use crate::text::Tokenizer;
 
 /// Characters shown on either side of a prefix error.
 const SHOWN: usize = 40;
 
+/// Why the audit leaves a row out whose tokens merge across the boundary.
+pub(super) const MERGED: &str = "prompt and completion merge in a token";
+
 /// A prompt with its completions.
-pub(super) struct Record<'a, const N: usize> {
+pub(super) struct Record<'a> {
     pub(super) at: &'a Source,
     pub(super) prompt: &'a Text,
-    pub(super) sides: [&'a Text; N],
+    pub(super) tools: &'a Tools,
+    pub(super) sides: Vec<&'a Text>,
 }
 
 /// Ids of a [`Record`].
-pub(super) struct Encoded<const N: usize> {
+#[derive(Debug)]
+pub(super) struct Encoded {
     pub(super) prompt: Vec<u32>,
-    pub(super) sides: [Vec<u32>; N],
+    pub(super) sides: Vec<Vec<u32>>,
     pub(super) notes: Notes,
 }
 
 /// What there is to remark on a record.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Notes {
-    merged: bool,
+    joined: bool,
     special: bool,
 }
 
 impl Notes {
     pub(super) fn write(self, audit: &mut Audit, row: usize) {
-        for (remark, applies) in [("boundary merges", self.merged), ("special token written in the text", self.special)] {
+        let remarks = [
+            ("completion joined where it merges with the prompt", self.joined),
+            ("special token written in the text", self.special),
+        ];
+        for (remark, applies) in remarks {
             if applies {
                 audit.note(remark, row);
             }
@@ -39,112 +51,159 @@ impl Notes {
     }
 }
 
-/// Encodes records together, on all cores.
-pub(super) fn encode<const N: usize>(
-    tokenizer: &Tokenizer,
-    records: &[Record<'_, N>],
-) -> Result<Vec<Encoded<N>>, DataError> {
-    let mut texts = Vec::with_capacity((1 + N) * records.len());
-    for record in records {
-        texts.extend(texts_of(tokenizer, record.at, record.prompt, &record.sides)?);
-    }
-    let mut ids = tokenizer.encode_batch(&texts)?.into_iter();
-    let mut next = || ids.next().unwrap_or_default();
-    records
-        .iter()
-        .map(|record| {
-            let (prompt, mut merged) = (next(), false);
-            let sides = std::array::from_fn(|_| {
-                let whole = next();
-                merged |= !whole.starts_with(&prompt);
-                after(&prompt, whole)
-            });
-            check_bos(tokenizer, record.at, &prompt, &sides)?;
-            let special =
-                writes_special(tokenizer, record.prompt) || record.sides.iter().any(|side| writes_special(tokenizer, side));
-            Ok(Encoded { prompt, sides, notes: Notes { merged, special } })
-        })
-        .collect()
+/// The prompt's text, and that of the prompt with each completion.
+struct Texts {
+    prompt: String,
+    wholes: Vec<String>,
 }
 
-/// Ids of the whole that follow as many as the prompt has.
-fn after(prompt: &[u32], mut whole: Vec<u32>) -> Vec<u32> {
-    whole.drain(..prompt.len().min(whole.len()));
-    whole
+/// Ids of [`Texts`]; the wholes lack the first `shared` ids, which are surely the prompt's.
+struct Ids {
+    prompt: Vec<u32>,
+    wholes: Vec<Vec<u32>>,
+    shared: usize,
+}
+
+/// Encodes records together, on all cores; none for those that the boundary leaves out.
+pub(super) fn encode(
+    tokenizer: &Tokenizer,
+    records: &[Record<'_>],
+    boundary: Boundary,
+) -> Result<Vec<Option<Encoded>>, DataError> {
+    let encoded = tokenizer.share_out(records, |worker, record| encode_one(tokenizer, worker, record, boundary))?;
+    // the first row's error, whichever worker was first
+    encoded.into_iter().collect()
+}
+
+fn encode_one(
+    tokenizer: &Tokenizer,
+    worker: &mut Option<Worker>,
+    record: &Record<'_>,
+    boundary: Boundary,
+) -> Result<Option<Encoded>, DataError> {
+    let texts = texts_of(tokenizer, record)?;
+    let Ids { mut prompt, wholes, shared } =
+        ids_of(tokenizer, worker, &texts).map_err(|error| DataError::row(record.at, error.to_string()))?;
+    let (mut sides, mut notes) = (Vec::with_capacity(wholes.len()), Notes::default());
+    for (mut whole, text) in wholes.into_iter().zip(&texts.wholes) {
+        match (tokenizer.check_boundary(shared, &prompt[shared..], &whole), boundary) {
+            (Ok(()), _) => drop(whole.drain(..prompt.len() - shared)),
+            (Err(merged), Boundary::Error) => return Err(merged.into_error(record.at)),
+            (Err(_), Boundary::Drop) => return Ok(None),
+            (Err(Merged { .. }), Boundary::Join) => {
+                notes.joined = true;
+                whole = tokenizer.encode_with(worker, &text[texts.prompt.len()..])?;
+            }
+        }
+        sides.push(whole);
+    }
+    let chat = record.prompt.is_chat();
+    let first = sides.first().and_then(|side| side.first());
+    let follows = first.copied().filter(|first| sides.iter().all(|side| side.first() == Some(first)));
+    tokenizer.ends.begin(&mut prompt, follows, chat);
+    for side in &mut sides {
+        tokenizer.ends.end(side, chat);
+        tokenizer.ends.check_twice(record.at, &prompt, side)?;
+    }
+    notes.special =
+        writes_special(tokenizer, record.prompt) || record.sides.iter().any(|side| writes_special(tokenizer, side));
+    Ok(Some(Encoded { prompt, sides, notes }))
+}
+
+fn ids_of(tokenizer: &Tokenizer, worker: &mut Option<Worker>, texts: &Texts) -> Result<Ids, DataError> {
+    if let (Some(fast), Some(worker)) = (&tokenizer.fast, worker.as_mut()) {
+        return ids_together(tokenizer, fast, worker, texts);
+    }
+    let prompt = tokenizer.encode_by_library(&texts.prompt)?;
+    let wholes = texts.wholes.iter().map(|text| tokenizer.encode_by_library(text)).collect::<Result<_, _>>()?;
+    Ok(Ids { prompt, wholes, shared: 0 })
+}
+
+/// Ids of prompt and wholes, in which the stretches that all of them begin with are tokenised once.
+///
+/// A stretch between added tokens is tokenised by itself whatever surrounds it, so equal stretches at
+/// the beginning have equal ids. The last of the prompt is usually not among them: the wholes go on in it.
+fn ids_together(tokenizer: &Tokenizer, fast: &Fast, worker: &mut Worker, texts: &Texts) -> Result<Ids, DataError> {
+    let divide = |text: &str| {
+        let mut stretches = Vec::new();
+        fast.stretches(text, &mut stretches);
+        stretches
+    };
+    let of_prompt = divide(&texts.prompt);
+    let of_wholes: Vec<Vec<Stretch>> = texts.wholes.iter().map(|text| divide(text)).collect();
+    let same = |whole: &Vec<Stretch>| of_prompt.iter().zip(whole).take_while(|(a, b)| a == b).count();
+    let common = of_wholes.iter().map(same).min().unwrap_or(0);
+    let mut encode = |text: &str, stretches: &[Stretch], ids: &mut Vec<u32>| {
+        let mut each = stretches.iter();
+        let result = each.try_for_each(|&stretch| fast.encode_stretch(&tokenizer.inner, worker, text, stretch, ids));
+        result.map_err(|error| tokenizer.failed(&*error))
+    };
+    let mut prompt = Vec::with_capacity(texts.prompt.len() / 3);
+    encode(&texts.prompt, &of_prompt[..common], &mut prompt)?;
+    let shared = prompt.len();
+    encode(&texts.prompt, &of_prompt[common..], &mut prompt)?;
+    let mut wholes = Vec::with_capacity(of_wholes.len());
+    for (text, stretches) in texts.wholes.iter().zip(&of_wholes) {
+        let start = stretches.get(common).map_or(text.len(), |stretch| stretch.start);
+        let mut ids = Vec::with_capacity((text.len() - start) / 3);
+        encode(text, &stretches[common..], &mut ids)?;
+        wholes.push(ids);
+    }
+    Ok(Ids { prompt, wholes, shared })
 }
 
 fn writes_special(tokenizer: &Tokenizer, text: &Text) -> bool {
     match text {
         Text::Plain(text) => tokenizer.writes_special(text),
-        Text::Chat(messages) => messages.iter().any(|message| tokenizer.writes_special(&message.content)),
+        Text::Chat(messages) => messages.iter().any(|message| {
+            let further = || message.extras.iter().any(|(_, value)| tokenizer.writes_special(&value.to_string()));
+            tokenizer.writes_special(&message.content) || further()
+        }),
     }
 }
 
-/// Two BOS tokens at the beginning: a template and a text that both write it.
-fn check_bos(tokenizer: &Tokenizer, at: &Source, prompt: &[u32], sides: &[Vec<u32>]) -> Result<(), DataError> {
-    let Some(bos) = tokenizer.bos_id() else {
-        return Ok(());
-    };
-    let twice = sides.iter().any(|side| {
-        let mut ids = prompt.iter().chain(side);
-        ids.next() == Some(&bos) && ids.next() == Some(&bos)
-    });
-    if twice {
-        let reason = "begins with two BOS tokens; take the one out of the text that the chat template adds";
-        return Err(DataError::row(at, reason));
-    }
-    Ok(())
-}
-
-/// The text of the prompt, then of the prompt with each completion.
-fn texts_of(tokenizer: &Tokenizer, at: &Source, prompt: &Text, sides: &[&Text]) -> Result<Vec<String>, DataError> {
-    let mut texts = Vec::with_capacity(1 + sides.len());
-    match prompt {
+fn texts_of(tokenizer: &Tokenizer, record: &Record<'_>) -> Result<Texts, DataError> {
+    match record.prompt {
         Text::Plain(prompt) => {
-            texts.push(prompt.clone());
-            for side in sides {
-                let Text::Plain(side) = side else {
-                    return Err(mixed(at));
-                };
-                texts.push(plain_whole(tokenizer, at, prompt, side)?);
+            if tokenizer.ends.needs_eos() {
+                let reason = "plain text needs a tokenizer with an EOS token, and this one names none; set eos_token in \
+                              tokenizer_config.json, or `eos` of the token policy to `never`";
+                return Err(DataError::row(record.at, reason));
             }
+            let whole = |side: &&Text| match side {
+                Text::Plain(side) => Ok([prompt.as_str(), side].concat()),
+                Text::Chat(_) => Err(mixed(record.at)),
+            };
+            Ok(Texts { prompt: prompt.clone(), wholes: record.sides.iter().map(whole).collect::<Result<_, _>>()? })
         }
         Text::Chat(prompt) => {
-            let rendered = tokenizer.render(prompt, true).map_err(|error| named(at, error))?;
-            for side in sides {
+            let template = tokenizer.chat_template()?;
+            let mut chat = Chat { turns: turns(prompt), tools: tools(record.tools), open: true };
+            let named = |error: DataError| DataError::row(record.at, error.to_string());
+            let text = template.render(&chat, &tokenizer.shared).map_err(named)?;
+            chat.open = false;
+            let mut whole = |side: &&Text| {
                 let Text::Chat(side) = side else {
-                    return Err(mixed(at));
+                    return Err(mixed(record.at));
                 };
-                let whole = tokenizer.render(&[&prompt[..], side].concat(), false).map_err(|error| named(at, error))?;
-                check_prefix(at, &rendered, &whole)?;
-                texts.push(whole);
-            }
-            texts.insert(0, rendered);
+                chat.turns.truncate(prompt.len());
+                chat.turns.extend(turns(side));
+                let whole = template.render(&chat, &tokenizer.shared).map_err(named)?;
+                check_prefix(record.at, &text, &whole)?;
+                Ok(whole)
+            };
+            let wholes = record.sides.iter().map(&mut whole).collect::<Result<_, _>>()?;
+            Ok(Texts { prompt: text, wholes })
         }
     }
-    Ok(texts)
-}
-
-fn plain_whole(tokenizer: &Tokenizer, at: &Source, prompt: &str, side: &str) -> Result<String, DataError> {
-    let Some(eos) = tokenizer.eos_token() else {
-        let reason = "plain text needs a tokenizer with an EOS token, and this one names none; set eos_token in \
-                      tokenizer_config.json";
-        return Err(DataError::row(at, reason));
-    };
-    let end = if side.ends_with(eos) { "" } else { eos };
-    Ok([prompt, side, end].concat())
 }
 
 fn mixed(at: &Source) -> DataError {
     DataError::row(at, "plain text and messages mixed; use one kind for prompt and completions")
 }
 
-/// A rendering error with its row.
-fn named(at: &Source, error: DataError) -> DataError {
-    DataError::row(at, error.to_string())
-}
-
-fn check_prefix(at: &Source, prompt: &str, whole: &str) -> Result<(), DataError> {
+/// Checks that a rendered text begins with another.
+pub(super) fn check_prefix(at: &Source, prompt: &str, whole: &str) -> Result<(), DataError> {
     if whole.starts_with(prompt) {
         return Ok(());
     }

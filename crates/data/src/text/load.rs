@@ -2,16 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use aho_corasick::AhoCorasick;
 use serde_json::Value;
 
 use super::Tokenizer;
-use super::template::Template;
+use super::fast::Fast;
+use super::policy::{self, Ends, TokenPolicy};
+use super::template::{ChatTemplate, Shared, TemplateLimits};
 use crate::DataError;
 
 /// Files that belong to a tokenizer; only the first must be there.
-const FILES: [&str; 5] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"];
+const FILES: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    TEMPLATE_FILE,
+    policy::FILE,
+];
+
+/// Name of a file that holds nothing but the chat template.
+pub(super) const TEMPLATE_FILE: &str = "chat_template.jinja";
 
 /// Special tokens that templates and preparation know by name.
 const SPECIALS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_token"];
@@ -22,6 +35,7 @@ impl Tokenizer {
     /// `tokenizer.json` must be there. Special tokens come from `tokenizer_config.json`, else from
     /// `special_tokens_map.json`, else by id from `generation_config.json` (the first, where it lists several). The chat
     /// template is `chat_template.jinja`, else the entry of `tokenizer_config.json` (of several, the one named `default`).
+    /// A [`TokenPolicy`] comes from `token_policy.json`.
     ///
     /// # Errors
     /// A missing or unreadable file, one that is not valid, or a special token that the vocabulary does not have.
@@ -51,22 +65,41 @@ impl Tokenizer {
         let settings = Settings::parse(&files).map_err(&fail)?;
         let specials = settings.specials(&inner);
         let id = |key: &str| special_id(&inner, &specials, key).map_err(&fail);
-        let (bos_id, eos_id, pad_id) = (id("bos_token")?, id("eos_token")?, id("pad_token")?);
+        let (bos, eos, pad_id) = (id("bos_token")?, id("eos_token")?, id("pad_token")?);
+        let adds_bos = bos.is_some_and(|bos| adds_first(&inner, bos));
+        let ends = Ends { policy: policy_of(&files).map_err(&fail)?, bos, eos, adds_bos };
+        ends.check().map_err(&fail)?;
         let special_texts = special_texts(&inner);
-        let template = settings.template(&files).map_err(&fail)?.map(|source| Template::new(&source));
+        let special_search = AhoCorasick::new(&special_texts).map_err(|error| fail(error.to_string()))?;
+        let template = settings.template(&files).map_err(&fail)?;
+        let fast = files.get(FILES[0]).and_then(|file| Fast::new(&inner, file)).map(Arc::new);
         Ok(Self {
             name: name.to_owned(),
             files,
             inner,
+            fast,
             vocab_size: highest.map_or(0, |id| id as usize + 1),
+            shared: Arc::new(Shared::new(&specials)),
             specials,
-            special_texts,
-            bos_id,
-            eos_id,
+            special_search,
+            ends,
             pad_id,
-            template,
+            template: template.map(|source| ChatTemplate::new(&source, TemplateLimits::default())),
         })
     }
+}
+
+fn policy_of(files: &BTreeMap<String, Vec<u8>>) -> Result<TokenPolicy, String> {
+    match files.get(policy::FILE) {
+        Some(bytes) => serde_json::from_slice(bytes).map_err(|error| format!("{}: {error}", policy::FILE)),
+        None => Ok(TokenPolicy::default()),
+    }
+}
+
+/// Whether the tokenizer's own settings put this token before a text.
+fn adds_first(inner: &tokenizers::Tokenizer, bos: u32) -> bool {
+    let with = |add| inner.encode_fast("a", add).map(|encoding| encoding.get_ids().to_vec()).unwrap_or_default();
+    with(true).first() == Some(&bos) && with(false).first() != Some(&bos)
 }
 
 /// The tokenizer proper, without the limits stored in its file, which would cut and pad behind our back.
@@ -126,8 +159,8 @@ impl Settings {
     }
 
     fn template(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Option<String>, String> {
-        if let Some(bytes) = files.get(FILES[4]) {
-            let text = String::from_utf8(bytes.clone()).map_err(|error| format!("{}: {error}", FILES[4]))?;
+        if let Some(bytes) = files.get(TEMPLATE_FILE) {
+            let text = String::from_utf8(bytes.clone()).map_err(|error| format!("{TEMPLATE_FILE}: {error}"))?;
             return Ok(Some(text));
         }
         match &self.config["chat_template"] {

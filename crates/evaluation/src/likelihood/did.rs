@@ -1,7 +1,8 @@
 //! Differential information, exactly: distributions over outcomes that can be listed.
-use super::kl::{distribution, entropy, kl_exact};
-use super::scored::{logsumexp, sigmoid};
+use super::scored::logsumexp;
 use crate::error::{EvaluationError, finite, same_length};
+use crate::kl::{entropy, kl_exact};
+use crate::stats::sigmoid;
 use serde::Serialize;
 
 /// The differential information distribution of two policies.
@@ -92,7 +93,6 @@ pub fn source_preference(log_first: &[f64], log_second: &[f64], w: usize, l: usi
 /// # Errors
 /// As [`kl_exact`].
 pub fn expected_displacement(log_ref: &[f64], log_pi: &[f64]) -> Result<f64, EvaluationError> {
-    distribution("log pi_ref", log_ref)?;
     Ok(-kl_exact(log_ref, log_pi)?)
 }
 

@@ -1,8 +1,8 @@
 //! How far a pair is from being ranked rightly.
 use super::ScoredPairs;
-use super::scored::softplus;
 use crate::error::EvaluationError;
 use crate::figures::positive;
+use crate::stats::softplus;
 use serde::Serialize;
 
 /// A pair by what DPO has to do for it.

@@ -87,16 +87,6 @@ fn per_token(logps: [&[f64]; 2], tokens: [&[usize]; 2]) -> Vec<f64> {
     subtract(&mean(0), &mean(1))
 }
 
-/// `log(1 + eˣ)`.
-pub(crate) fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
-}
-
-/// `1 / (1 + e⁻ˣ)`.
-pub(crate) fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { x.exp() / (1.0 + x.exp()) }
-}
-
 /// `log Σ eˣ`; negative infinity for no entries.
 pub(crate) fn logsumexp(x: &[f64]) -> f64 {
     let top = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,9 +1,9 @@
 //! The three properties that spoil DPO: drop, degradation, dispersion.
-use super::scored::{softplus, subtract};
+use super::scored::subtract;
 use super::{Displacement, ScoredPairs, displacement};
 use crate::error::{EvaluationError, finite, same_length};
 use crate::figures::{mean, positive};
-use crate::stats::Figure;
+use crate::stats::{Figure, softplus};
 use serde::Serialize;
 
 /// Drastic drop of the rejected, degradation into suppression, dispersion to the unseen.

@@ -1,8 +1,7 @@
 //! Whether confidence can be taken at its word.
 use crate::error::{EvaluationError, same_length};
 use crate::figures::{mean, share, shares};
-use crate::likelihood::sigmoid;
-use crate::stats::{Bootstrap, Figure};
+use crate::stats::{Bootstrap, Figure, sigmoid};
 use serde::Serialize;
 
 /// How confidences are grouped.

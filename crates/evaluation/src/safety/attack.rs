@@ -1,7 +1,7 @@
 //! Attack success rates.
 use crate::error::{EvaluationError, same_length};
-use crate::figures::{mean, mean_of_groups, share};
-use crate::stats::{Figure, Method};
+use crate::figures::{delta, mean, mean_of_groups, share};
+use crate::stats::Figure;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -124,9 +124,6 @@ pub fn reduction(before: &[bool], after: &[bool]) -> Result<Reduction, Evaluatio
     let ratio = after.iter().filter(|a| **a).count() as f64 / start;
     // delta method: the residuals after − ratio · before have mean 0
     let squares: f64 = before.iter().zip(after).map(|(b, a)| (one(*a) - ratio * one(*b)).powi(2)).sum();
-    let half = 1.959_963_984_540_054 * squares.sqrt() / start;
-    let value = 1.0 - ratio;
-    let method = Method::Delta { level: 0.95 };
-    let relative = Figure { value, low: value - half, high: value + half, n: before.len(), method };
+    let relative = delta(1.0 - ratio, squares.sqrt() / start, before.len());
     Ok(Reduction { absolute: mean("answers", &differences)?, relative: (start > 0.0).then_some(relative) })
 }

@@ -1,6 +1,7 @@
 //! Judges of safety: their grades, their quality, and what their errors do to a rate.
 use crate::error::{EvaluationError, same_length};
 use crate::figures::{mean, outside, share, shares};
+use crate::judged::cohen_kappa;
 use crate::stats::Figure;
 use serde::Serialize;
 
@@ -37,8 +38,8 @@ pub struct JudgeQuality {
     pub specificity: Option<Figure>,
     /// harmonic mean of precision and recall; 0 where the judge finds nothing
     pub f1: f64,
-    /// Cohen's κ; 1 where both say the same everywhere
-    pub kappa: f64,
+    /// Cohen's κ; none where both give all rows the same label
+    pub kappa: Option<Figure>,
 }
 
 /// Quality of a judge; `true` is unsafe.
@@ -49,17 +50,14 @@ pub fn judge_quality(judge: &[bool], people: &[bool]) -> Result<JudgeQuality, Ev
     same_length("labels of people", judge.len(), people.len())?;
     let count = |j: bool, p: bool| judge.iter().zip(people).filter(|(a, b)| **a == j && **b == p).count();
     let (hit, wrong_alarm, miss, clear) = (count(true, true), count(true, false), count(false, true), count(false, false));
-    let n = judge.len() as f64;
     let accuracy = share("verdicts", hit + clear, judge.len())?;
     let rate = |hits: usize, of: usize| (of > 0).then(|| share("verdicts", hits, of)).transpose();
-    let [flagged, labelled] = [(hit + wrong_alarm) as f64 / n, (hit + miss) as f64 / n];
-    let chance = flagged * labelled + (1.0 - flagged) * (1.0 - labelled);
     Ok(JudgeQuality {
         precision: rate(hit, hit + wrong_alarm)?,
         recall: rate(hit, hit + miss)?,
         specificity: rate(clear, clear + wrong_alarm)?,
         f1: if hit == 0 { 0.0 } else { 2.0 * hit as f64 / (2 * hit + wrong_alarm + miss) as f64 },
-        kappa: if chance == 1.0 { 1.0 } else { (accuracy.value - chance) / (1.0 - chance) },
+        kappa: cohen_kappa(judge, people)?,
         accuracy,
     })
 }

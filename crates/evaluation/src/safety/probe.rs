@@ -1,7 +1,7 @@
 //! A logistic probe with an L2 penalty.
 use crate::error::{EvaluationError, finite, same_length};
 use crate::figures::outside;
-use crate::likelihood::{sigmoid, softplus};
+use crate::stats::{sigmoid, softplus};
 use serde::Serialize;
 
 const STEPS: usize = 100;

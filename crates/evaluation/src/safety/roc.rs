@@ -1,7 +1,8 @@
 //! Choosing a threshold.
 use crate::error::{EvaluationError, finite};
+use crate::figures::delta;
 use crate::ranking::ranks;
-use crate::stats::{Figure, Method};
+use crate::stats::Figure;
 use serde::Serialize;
 
 /// How well a score tells unsafe from safe, and where to cut.
@@ -33,8 +34,7 @@ pub fn roc(safe: &[f64], unsafe_scores: &[f64]) -> Result<Roc, EvaluationError> 
     let auc = (sum - m * (m + 1.0) / 2.0) / (n * m);
     let (q1, q2) = (auc / (2.0 - auc), 2.0 * auc * auc / (1.0 + auc));
     let spread = auc * (1.0 - auc) + (m - 1.0) * (q1 - auc * auc) + (n - 1.0) * (q2 - auc * auc);
-    let half = 1.959_963_984_540_054 * (spread.max(0.0) / (n * m)).sqrt();
-    let area = Figure { value: auc, low: auc - half, high: auc + half, n: all.len(), method: Method::Delta { level: 0.95 } };
+    let area = delta(auc, (spread.max(0.0) / (n * m)).sqrt(), all.len());
     let sorted = |scores: &[f64]| {
         let mut sorted = scores.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,7 +1,8 @@
 //! Differential information: DPO finds its target only where rejected answers come from the matching sampler.
 
 use tropism_core::PairLogps;
-use tropism_evaluation::likelihood::{did, did_entropy_sampled, entropy, jensen_shannon, log_margin_order, optimal_rejected};
+use tropism_evaluation::entropy;
+use tropism_evaluation::likelihood::{did, did_entropy_sampled, jensen_shannon, log_margin_order, optimal_rejected};
 use tropism_objectives::{Cpo, Dpo, Ipo, Objective, Simpo};
 
 use crate::worlds::{Descent, Policy, ScorePairs, Stream, Traced, descend};

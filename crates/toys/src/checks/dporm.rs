@@ -1,6 +1,6 @@
 //! DPORM: an implicit reward knows nothing of tokens that it was not trained on; an explicit one shares what it learnt.
 
-use tropism_evaluation::Bootstrap;
+use tropism_evaluation::{Bootstrap, softplus};
 use tropism_evaluation::reward_model::{Gap, reward_gap, scale_free_margin};
 use tropism_objectives::{Dpo, Objective};
 
@@ -17,13 +17,15 @@ const TRAIN: usize = 1000;
 const PAIRS: usize = 400;
 const STEPS: usize = 400;
 const BETA: f64 = 0.1;
+/// Sizes of steps to choose from.
+const RATES: [[f64; 3]; 2] = [[20.0, 100.0, 500.0], [0.1, 0.5, 2.5]];
 /// Rewards closer than this are equal: rows that were not trained move by rounding alone.
 const ROUNDING: f64 = 1e-9;
 
 /// Answers of one token out of sixty, in two classes that the first axis of their embeddings tells apart, by noise of 0.5 on
 /// all axes. Eight prompts with fixed hidden states; a thousand training pairs of ten tokens of each class, the good one chosen. The
-/// implicit reward is DPO's of a softmax over `W h` (β = 0.1, plain steps of 20), the explicit one `u · e` of the embedding
-/// (plain steps of 0.5), 400 steps each from the same data. Accuracy on 400 pairs each: of training tokens, of unseen ones, of
+/// implicit reward is DPO's of a softmax over `W h` (β = 0.1), the explicit one `u · e` of the embedding; 400 plain steps each
+/// from the same data, of a size chosen from three by the loss on pairs of the same distribution. Accuracy on 400 pairs each: of training tokens, of unseen ones, of
 /// seen good and unseen bad ones. Dimensions, prompts and steps are ours.
 pub(super) const TOY: Toy = Toy {
     row: "dporm",
@@ -46,14 +48,14 @@ fn run(seed: u64) -> Result<Figures, ToyError> {
     let mut random = Stream::new(seed, 0);
     let world = World::draw(&mut random)?;
     let train = Pair::draw(TRAIN, [0..TRAINED, 0..TRAINED], &mut random);
-    let (implicit, explicit) = (world.implicit(&train)?, world.explicit(&train)?);
+    let validation = Pair::draw(PAIRS, [0..TRAINED, 0..TRAINED], &mut random);
+    let [implicit, explicit] = [world.best(0, &train, &validation)?, world.best(1, &train, &validation)?];
     let mut figures = Figures::default();
     let rest = TRAINED..TOKENS / 2;
     let sets = [("seen", [0..TRAINED, 0..TRAINED]), ("unseen", [rest.clone(), rest.clone()]), ("half", [0..TRAINED, rest])];
     for (name, tokens) in sets {
         let pairs = Pair::draw(PAIRS, tokens, &mut random);
-        let ours = world.rewards(&pairs, |prompt, token| implicit[prompt * TOKENS + token]);
-        let theirs = world.rewards(&pairs, |_, token| dot(world.embedding(token), &explicit));
+        let [ours, theirs] = [sides(&pairs, &implicit), sides(&pairs, &explicit)];
         let gap = gap(&theirs, &ours, seed)?;
         figures.push(format!("accuracy(explicit, {name})"), "", gap.explicit.value);
         figures.push(format!("accuracy(implicit, {name})"), "", gap.implicit.value);
@@ -122,36 +124,51 @@ impl World {
         &self.embeddings[token * DIM..][..DIM]
     }
 
+    /// Rewards of all cells by the implicit (0) or the explicit (1) arm, with the rate of the lowest validation loss.
+    fn best(&self, arm: usize, train: &[Pair], validation: &[Pair]) -> Result<Vec<f64>, ToyError> {
+        let mut best = (f64::INFINITY, Vec::new());
+        for rate in RATES[arm] {
+            let rewards = if arm == 0 { self.implicit(train, rate)? } else { self.explicit(train, rate)? };
+            let [chosen, rejected] = sides(validation, &rewards);
+            let losses = chosen.iter().zip(&rejected).map(|(w, l)| softplus(l - w));
+            let loss = losses.sum::<f64>() / validation.len() as f64;
+            if loss < best.0 {
+                best = (loss, rewards);
+            }
+        }
+        Ok(best.1)
+    }
+
     /// Implicit rewards of all cells, after DPO.
-    fn implicit(&self, pairs: &[Pair]) -> Result<Vec<f64>, ToyError> {
+    fn implicit(&self, pairs: &[Pair], rate: f64) -> Result<Vec<f64>, ToyError> {
         let cells: Vec<(usize, usize)> =
             pairs.iter().map(|p| (p.prompt * TOKENS + p.chosen, p.prompt * TOKENS + p.rejected)).collect();
         let batch = PairBatch::cells(self.reference.len(), &cells)?;
         let reference = batch.reference(&self.reference)?;
         let objective: Objective = Dpo::default().with_beta(BETA).into();
         let mut at = vec![0.0; TOKENS * DIM];
-        descend(&mut at, Descent::plain(20.0), STEPS, |x: Traced| batch.loss(&objective, self.policy.logps(x)?, &reference))?;
+        descend(&mut at, Descent::plain(rate), STEPS, |x: Traced| batch.loss(&objective, self.policy.logps(x)?, &reference))?;
         Ok(self.policy.table(&at)?.iter().zip(&self.reference).map(|(l, r)| BETA * (l - r)).collect())
     }
 
-    /// The head of the explicit reward: the Bradley–Terry loss is DPO's with β = 1 and a reference of 0.
-    fn explicit(&self, pairs: &[Pair]) -> Result<Vec<f64>, ToyError> {
+    /// Explicit rewards of all cells: the Bradley–Terry loss is DPO's with β = 1 and a reference of 0.
+    fn explicit(&self, pairs: &[Pair], rate: f64) -> Result<Vec<f64>, ToyError> {
         let side = |of: fn(&Pair) -> usize| pairs.iter().flat_map(|p| self.embedding(of(p)).to_vec()).collect::<Vec<_>>();
         let batch = ScorePairs::features(DIM, &side(|p| p.chosen), &side(|p| p.rejected))?;
         let reference = batch.frozen(&[0.0; DIM])?;
         let objective: Objective = Dpo::default().with_beta(1.0).into();
         let mut head = vec![0.0; DIM];
-        descend(&mut head, Descent::plain(0.5), STEPS, |x: Traced| batch.loss(&objective, x, &reference))?;
-        Ok(head)
+        descend(&mut head, Descent::plain(rate), STEPS, |x: Traced| batch.loss(&objective, x, &reference))?;
+        Ok((0..PROMPTS * TOKENS).map(|cell| dot(self.embedding(cell % TOKENS), &head)).collect())
     }
+}
 
-    /// Rewards of both sides, differences within rounding taken out.
-    fn rewards(&self, pairs: &[Pair], of: impl Fn(usize, usize) -> f64) -> [Vec<f64>; 2] {
-        let both = |p: &Pair| {
-            let (w, l) = (of(p.prompt, p.chosen), of(p.prompt, p.rejected));
-            if (w - l).abs() < ROUNDING { (w, w) } else { (w, l) }
-        };
-        let (chosen, rejected) = pairs.iter().map(both).unzip();
-        [chosen, rejected]
-    }
+/// Rewards of both sides, differences within rounding taken out.
+fn sides(pairs: &[Pair], rewards: &[f64]) -> [Vec<f64>; 2] {
+    let both = |p: &Pair| {
+        let [w, l] = [p.chosen, p.rejected].map(|token| rewards[p.prompt * TOKENS + token]);
+        if (w - l).abs() < ROUNDING { (w, w) } else { (w, l) }
+    };
+    let (chosen, rejected) = pairs.iter().map(both).unzip();
+    [chosen, rejected]
 }

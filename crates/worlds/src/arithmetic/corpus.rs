@@ -46,6 +46,7 @@ impl Arithmetic {
         let sample = |(index, task): (usize, &Task)| Sample {
             source: source(&file, index),
             prompt: task.conversation(),
+            tools: Default::default(),
             completion: reply(&self.draw(task, &mut stream).1),
         };
         Ok(order.into_iter().enumerate().map(sample).collect())
@@ -104,6 +105,7 @@ impl Arithmetic {
             pairs.push(Pair {
                 source: source(&file, index),
                 prompt: task.conversation(),
+                tools: Default::default(),
                 chosen: reply(&chosen),
                 rejected: reply(&rejected),
                 numbers: Default::default(),

@@ -153,7 +153,7 @@ pub(super) fn spell(value: i64) -> String {
 
 /// A conversation of one message.
 pub(super) fn message(role: &str, content: &str) -> Text {
-    Text::Chat(vec![Message { role: role.to_owned(), content: content.to_owned() }])
+    Text::Chat(vec![Message::new(role, content)])
 }
 
 /// All tasks of a world.

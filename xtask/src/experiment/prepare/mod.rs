@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Text};
-use tropism_data::text::{Tokenizer, tokenize_pairs, tokenize_samples};
+use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
 use tropism_objectives::Objective;
@@ -74,15 +74,16 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     if let Some(most) = positions {
         config.data.max_length = Some(config.data.max_length.map_or(most, |l| l.min(most)));
     }
-    let lengths = LengthOptions { max_length: config.data.max_length, truncation: config.data.truncation };
+    let length = LengthOptions { max_length: config.data.max_length, truncation: config.data.truncation };
+    let options = PrepareOptions { length, boundary: config.data.boundary };
     let mut cut = |part: &str, audit: Audit| records.audit.entry(part.into()).or_default().then(&audit);
-    let (pairs, audit) = tokenize_pairs(&tokenizer, &records.pairs, &lengths)?;
+    let (pairs, audit) = tokenize_pairs(&tokenizer, &records.pairs, options)?;
     cut("pairs", audit);
-    let (test, audit) = tokenize_pairs(&tokenizer, &records.test, &lengths)?;
+    let (test, audit) = tokenize_pairs(&tokenizer, &records.test, options)?;
     cut("test_pairs", audit);
     let samples: Vec<TokenSample> = match &records.samples {
         Some(samples) => {
-            let (samples, audit) = tokenize_samples(&tokenizer, samples, &lengths)?;
+            let (samples, audit) = tokenize_samples(&tokenizer, samples, options)?;
             cut("samples", audit);
             samples
         }
@@ -129,11 +130,7 @@ fn prompts(
         if out.len() == e.prompts {
             break;
         }
-        let rendered = match text {
-            Text::Plain(t) => t.clone(),
-            Text::Chat(messages) => tokenizer.render(messages, true)?,
-        };
-        let tokens = tokenizer.encode(&rendered)?;
+        let tokens = tokenizer.encode_prompt(text, &[])?;
         if !tokens.is_empty() && tokens.len() <= room {
             audit.keep();
             out.push(Prompt { tokens, text: shown(text), task: task.clone() });

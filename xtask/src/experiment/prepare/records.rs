@@ -4,7 +4,7 @@ use crate::error::XtaskError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tropism_data::audit::Audit;
-use tropism_data::read::{ReadOptions, file_hash, read_pairs};
+use tropism_data::read::{ReadOptions, content_hash, read_pairs};
 use tropism_data::record::{Pair, Sample, Text};
 use tropism_data::split::split_by_prompt;
 use tropism_objectives::Per;
@@ -49,14 +49,15 @@ pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let path = config.data.path.as_deref().unwrap_or(Path::new(""));
     let d = &config.data;
     let numbers = numbers(&config.stages);
-    let options = ReadOptions { format: d.format, columns: d.columns.clone(), numbers, limit: d.limit };
+    let (format, columns, limit) = (d.format, d.columns.clone(), d.limit);
+    let options = ReadOptions { format, columns, numbers, limit, ..ReadOptions::default() };
     let (pairs, audit) = read_pairs(path, &options)?;
     let (pairs, test) = split_by_prompt(pairs, Pair::prompt_key, d.test_fraction, config.seed)?;
     let mut seen = BTreeSet::new();
     let prompts = test.iter().filter(|p| seen.insert(p.prompt_key())).map(|p| (p.prompt.clone(), None)).collect();
     let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
     let audit = [("file", audit), ("pairs", count(pairs.len())), ("test_pairs", count(test.len()))];
-    let hashes = BTreeMap::from([("data".to_owned(), file_hash(path)?)]);
+    let hashes = BTreeMap::from([("data".to_owned(), content_hash(path)?)]);
     let audit = audit.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     Ok(Records { pairs, test, samples: None, prompts, world: None, audit, hashes })
 }

@@ -133,6 +133,10 @@ fn area_and_kappa_of_scikit_learn() {
         );
     }
     for case in cases("kappa", 3) {
-        near(judge_quality(&flags(&case["a"]), &flags(&case["b"])).unwrap().kappa, case["kappa"].as_f64().unwrap(), TIGHT);
+        near(
+            judge_quality(&flags(&case["a"]), &flags(&case["b"])).unwrap().kappa.unwrap().value,
+            case["kappa"].as_f64().unwrap(),
+            TIGHT,
+        );
     }
 }

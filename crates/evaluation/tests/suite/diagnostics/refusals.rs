@@ -27,9 +27,8 @@ fn likelihoods() {
     says(difficulties(&pairs, 0.0), "beta[0]: 0 is out of range");
     says(idealised_accuracy(&pairs, Raters::Shares(&[1.5]), &[1.0]), "shares of raters[0]");
     says(idealised_accuracy(&pairs, Raters::Same(0.5), &[]), "beta is empty");
-    says(kl_exact(&[-0.1, -0.1], &[0.0]), "sum to");
-    says(kl_exact(&[0.5], &[0.0]), "log p[0]");
-    says(kl_estimates(&[0.0], &[0.0], &[]), "completions");
+    says(jensen_shannon(&[-0.1, -0.1], &[0.0, 0.0]), "sum to");
+    says(mean_entropy(&[0.0], &[]), "clusters");
     says(did(&[0.0, f64::NEG_INFINITY], &[0.0, 0.0]), "log pi[1]");
     says(source_preference(&[0.0, 0.0], &[0.0, 0.0], 0, 2), "outcome l is 2");
     says(log_margin_order(&[1.0], &[2.0], &[2.0]), "the same everywhere");

@@ -54,7 +54,10 @@ fn judges_worked() {
         [found.accuracy.value, found.precision.unwrap().value, found.recall.unwrap().value],
         &[0.75, 2.0 / 3.0, 2.0 / 3.0],
     );
-    all_close([found.specificity.unwrap().value, found.f1, found.kappa], &[0.8, 2.0 / 3.0, (0.75 - 0.53125) / 0.46875]);
+    all_close(
+        [found.specificity.unwrap().value, found.f1, found.kappa.unwrap().value],
+        &[0.8, 2.0 / 3.0, (0.75 - 0.53125) / 0.46875],
+    );
 }
 
 #[test]
