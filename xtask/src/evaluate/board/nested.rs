@@ -65,8 +65,11 @@ pub(super) fn read(folder: &Path, responses: &Path, asked: Option<&str>) -> Resu
 
 /// The one model whose preferences are all even.
 fn even<'a>(lines: &[Line], names: &[&'a str]) -> Option<&'a str> {
-    let of = |name: &str| lines.iter().flat_map(|l| &l.responses).filter(move |r| r.model == name);
-    let mut even = names.iter().filter(|n| of(n).all(|r| r.preference == 0.5));
+    let all_even = |name: &str| {
+        let mut own = lines.iter().flat_map(|l| &l.responses).filter(|r| r.model == name);
+        own.all(|r| r.preference == 0.5)
+    };
+    let mut even = names.iter().filter(|n| all_even(n));
     let first = even.next().copied();
     first.filter(|_| even.next().is_none())
 }
