@@ -6,8 +6,8 @@ use crate::error::XtaskError;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use tropism_evaluation::{
-    Battle, Bootstrap, BradleyTerry, BradleyTerryFit, Figure, LengthControl, LengthControlled, LengthRows, Penalty, WinRate,
-    bradley_terry, holm, paired_t, published_length,
+    Battle, Bootstrap, BradleyTerry, BradleyTerryFit, EvaluationError, Figure, LengthControl, LengthControlled, LengthRows,
+    Penalty, WinRate, bradley_terry, holm, paired_t, published_length,
 };
 use tropism_report::{Cell, Table};
 
@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub(super) lc_weights: Option<f64>,
     /// and from a fit of these verdicts
     pub(super) lc_fit: Option<LengthControlled>,
+    /// why there is no fit, where lengths would allow one
+    pub(super) lc_problem: Option<String>,
     /// against the model one place below
     pub(super) next: Option<Next>,
 }
@@ -63,6 +65,11 @@ pub(super) fn rank(board: &Board, args: &LeaderboardArgs) -> Result<Vec<Row>, Xt
 fn row(board: &Board, model: &ModelRows, args: &LeaderboardArgs, bootstrap: &Bootstrap) -> Result<Row, XtaskError> {
     let scores: Vec<f64> = model.scores.values().copied().collect();
     let lengths: Vec<usize> = model.lengths.values().copied().collect();
+    // few verdicts may have no fit; the other figures stand without it
+    let (lc_fit, lc_problem) = match controlled(board, model, args) {
+        Ok(fit) => (fit, None),
+        Err(why) => (None, Some(why.to_string())),
+    };
     let weights = board.published.get(&model.name).map(|p| p.weights).zip(board.difficulty.as_ref());
     Ok(Row {
         name: model.name.clone(),
@@ -70,13 +77,18 @@ fn row(board: &Board, model: &ModelRows, args: &LeaderboardArgs, bootstrap: &Boo
         length: if lengths.is_empty() { None } else { Some(published_length(&lengths)?) },
         mean_length: (!lengths.is_empty()).then(|| lengths.iter().sum::<usize>() as f64 / lengths.len() as f64),
         lc_weights: weights.map(|(w, d)| w.win_rate(d)).transpose()?.map(|w| w.rate.value),
-        lc_fit: controlled(board, model, args)?,
+        lc_fit,
+        lc_problem,
         next: None,
     })
 }
 
 /// The fit of the length-controlled model, where lengths are known and differ.
-fn controlled(board: &Board, model: &ModelRows, args: &LeaderboardArgs) -> Result<Option<LengthControlled>, XtaskError> {
+fn controlled(
+    board: &Board,
+    model: &ModelRows,
+    args: &LeaderboardArgs,
+) -> Result<Option<LengthControlled>, EvaluationError> {
     let rows: Vec<(usize, f64, f64)> =
         model.scores.iter().filter_map(|(k, s)| Some((*k, *s, *model.differences.get(k)?))).collect();
     if rows.len() < 3 || rows.len() < model.scores.len() || rows.iter().all(|r| r.2 == rows[0].2) {
@@ -89,7 +101,7 @@ fn controlled(board: &Board, model: &ModelRows, args: &LeaderboardArgs) -> Resul
     let control = LengthControl { penalty: Penalty::Fixed { c: args.lc_c }, difficulty: board.difficulty.is_some() };
     let resample = Bootstrap { resamples: args.lc_resamples, ..args.resample.bootstrap() };
     let rows = LengthRows { scores: &scores, length_differences: &length_differences, difficulty: &difficulty };
-    Ok(Some(control.fit(&rows, None, (args.lc_resamples > 0).then_some(&resample))?))
+    control.fit(&rows, None, (args.lc_resamples > 0).then_some(&resample)).map(Some)
 }
 
 /// Bradley–Terry ratings, where models were compared with others than the baseline.

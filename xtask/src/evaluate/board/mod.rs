@@ -27,6 +27,9 @@ pub(super) fn leaderboard(args: &LeaderboardArgs) -> Result<Output, XtaskError> 
     if let Some(best) = rows.first() {
         out.figure(format!("win rate of {}, %", best.name), best.win.rate.scaled(100.0), Some(Better::Higher));
     }
+    let unfit =
+        rows.iter().filter_map(|r| Some(format!("no length-controlled fit of {}: {}", r.name, r.lc_problem.as_ref()?)));
+    out.notes.extend(unfit);
     out.tables.push(table(&board, &rows));
     published(&board, &rows, &mut out);
     if let Some(table) = ratings(&board, args, &mut out)? {
