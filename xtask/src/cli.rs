@@ -1,4 +1,5 @@
 //! What can be typed.
+use crate::evaluate::EvaluateCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub enum Command {
     /// Make model folders
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Figures with intervals: a leaderboard, two runs side by side, the diagnosis of a run
+    #[command(subcommand)]
+    Evaluate(EvaluateCommand),
     /// Measure speed and memory; one JSON line per run
     #[command(subcommand)]
     Bench(BenchCommand),

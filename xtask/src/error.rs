@@ -67,6 +67,9 @@ pub enum XtaskError {
     /// From the metrics.
     #[error(transparent)]
     Evaluation(#[from] tropism_evaluation::EvaluationError),
+    /// From a judge.
+    #[error(transparent)]
+    Judge(#[from] tropism_evaluation::judge::JudgeError),
     /// From a toy.
     #[error(transparent)]
     Toy(#[from] tropism_toys::ToyError),

@@ -41,6 +41,7 @@
 //! | [`text`] | lengths, diversity, repetition, BLEU, ROUGE, pass@k |
 //! | [`ranking`] | NDCG, Kendall, Spearman, reciprocal ranks |
 //! | [`pareto`] | fronts and volumes |
+//! | [`judge`] | judges, and runs of verdicts that can be interrupted |
 
 mod compare;
 mod divergence;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tropism_evaluation::judge::http::{HttpConfig, HttpJudge};
 use tropism_evaluation::judge::template::Template;
 use tropism_evaluation::judge::*;
+use tropism_evaluation::{Bootstrap, SwapRule};
 
 /// Waits of milliseconds.
 fn config(server: &Server) -> HttpConfig {
@@ -95,7 +96,8 @@ fn a_server_that_misbehaves_and_dies_half_way() {
     let verdicts = run(&judge, &pairs, &journal).unwrap();
     assert_eq!((verdicts.asked, verdicts.resumed, healthy.seen().len()), (40 - done, done, 40 - done));
     assert_eq!((verdicts.tally(), verdicts.missing()), ([20, 0, 0], 0));
-    assert_eq!((verdicts.position.bias(), verdicts.position.consistency()), (Some(0.0), Some(1.0)));
+    let position = verdicts.position_bias(&Bootstrap::default()).unwrap().unwrap();
+    assert_eq!((position.bias.value, position.consistency.value, position.p), (0.0, 1.0, 1.0));
     let both = answered(&journal);
     assert!(both.len() == 40 && both.values().all(|n| *n == 1), "no question has two verdicts");
 
@@ -257,10 +259,10 @@ fn letters_and_ratings() {
     };
     let server = Server::start(weigh);
     let judge = HttpJudge::new(HttpConfig { template: Template::letter(), ..config(&server) }).unwrap();
-    let options = RunOptions { orders: Orders::Both(SwapRule::Mean), ..options() };
+    let options = RunOptions { orders: Orders::Both(SwapRule::Average), ..options() };
     let found = judge_pairs(&judge, &pairs(1), &options, None, |_, _| {}).unwrap();
     assert!((found.pairs[0].score.unwrap() - 0.625).abs() < 1e-12, "{found:?}");
-    assert_eq!((found.position.first, found.position.ties, found.position.consistent), (1, 1, 0));
+    assert_eq!((found.both_orders.len(), found.both_orders[0][1]), (1, 0.5));
 
     let rate = |_: usize, r: &Seen| Do::Say(if r.user().contains("good") { "[[8]]" } else { "fine [[3]]" }.into());
     let server = Server::start(rate);
@@ -353,6 +355,17 @@ fn keys_are_never_shown() {
     let other = HttpConfig { key_header: Some("api-key".into()), endpoint: server.endpoint.clone(), cache: None, ..config };
     HttpJudge::new(other).unwrap().judge(Question { prompt: "p", a: "good", b: "bad" }).unwrap();
     assert!(server.seen()[0].head.to_lowercase().contains(&format!("api-key: {KEY}")));
+}
+
+#[test]
+fn authorities_that_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ca.pem");
+    let config = HttpConfig { model: "m".into(), ca_file: Some(file.clone()), ..HttpConfig::default() };
+    let said = |c: &HttpConfig| HttpJudge::new(c.clone()).unwrap_err().to_string();
+    assert!(said(&config).contains("ca.pem"));
+    fs::write(&file, "no certificate").unwrap();
+    assert!(said(&config).contains("ca_file") && said(&config).contains("PEM"), "{}", said(&config));
 }
 
 #[test]

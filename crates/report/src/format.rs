@@ -1,7 +1,11 @@
 //! Numbers as text.
 
-/// A number with four significant digits at most, in scientific form where it is very small or large.
-pub(crate) fn number(value: f64) -> String {
+/// A number as reports show it: four significant digits at most, in scientific form where it is very small or large.
+///
+/// ```
+/// assert_eq!(tropism_report::number(-0.61234), "−0.6123");
+/// ```
+pub fn number(value: f64) -> String {
     if value.is_nan() {
         return "–".into();
     }

@@ -1,5 +1,7 @@
 //! The page: complete, closed in itself, safe with any text, and the same every time.
 #![allow(clippy::unwrap_used)]
+#[path = "pages/evaluation.rs"]
+mod evaluation;
 
 use tropism_report::{Better, Curve, MetricRow, Report, ReportError, SampleAnswer, SampleRow, StageReport, render, write};
 

@@ -1,10 +1,10 @@
 //! What is measured on held-out rows after a stage.
 use super::prepare::{Model, Prepared};
-use super::result::{Answer, StageResult};
+use super::result::{Answer, PairRow, StageResult};
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_data::record::Source;
-use tropism_data::tokens::TokenSample;
+use tropism_data::tokens::{TokenPair, TokenSample};
 use tropism_evaluation::{
     Figure, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
     reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
@@ -19,16 +19,17 @@ const MAX_TOKENS: usize = 4096;
 
 type Metrics = BTreeMap<String, Figure>;
 
-/// Measures `policy`. `trained` is the stage that made it, with the model that its rewards are relative to.
+/// Measures `policy`, and returns the scores of the held-out pairs beside the result. `trained` is the stage that made it,
+/// with the model that its rewards are relative to.
 pub(super) fn evaluate(
     prepared: &Prepared,
     policy: &Model,
     trained: Option<(&Stage, &Model)>,
     before: &[StageResult],
     name: &str,
-) -> Result<StageResult, XtaskError> {
+) -> Result<(StageResult, Vec<PairRow>), XtaskError> {
     let mut metrics = Metrics::new();
-    preferences(prepared, policy, trained, &mut metrics)?;
+    let pairs = preferences(prepared, policy, trained, &mut metrics)?;
     let answers = answer(prepared, policy)?;
     if !answers.is_empty() {
         lengths(&answers, &mut metrics)?;
@@ -38,7 +39,7 @@ pub(super) fn evaluate(
         rewards(&answers, before.last(), &mut metrics)?;
     }
     let method = trained.map_or("start", |(s, _)| s.objective.name()).to_owned();
-    Ok(StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers })
+    Ok((StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers }, pairs))
 }
 
 /// Ranking by log-probability, and by the objective's own reward.
@@ -47,10 +48,10 @@ fn preferences(
     policy: &Model,
     trained: Option<(&Stage, &Model)>,
     metrics: &mut Metrics,
-) -> Result<(), XtaskError> {
+) -> Result<Vec<PairRow>, XtaskError> {
     let pairs = &prepared.test[..prepared.test.len().min(prepared.config.evaluation.pairs)];
     if pairs.is_empty() {
-        return Ok(());
+        return Ok(vec![]);
     }
     let scores = score_pairs(policy, pairs, MAX_TOKENS)?;
     let column = |f: fn(&PairScore) -> SequenceScore| scores.iter().map(|s| f(s).logps).collect::<Vec<_>>();
@@ -62,19 +63,39 @@ fn preferences(
     metrics.insert("ranking/accuracy_normalized".into(), normalized.rate);
     metrics.insert("logps/chosen".into(), mean_interval(&chosen)?);
     metrics.insert("logps/rejected".into(), mean_interval(&rejected)?);
-    let Some((stage, reference)) = trained else { return Ok(()) };
+    let mut rows: Vec<PairRow> = pairs.iter().zip(&scores).map(|(pair, s)| row(pair, s)).collect();
+    let Some((stage, reference)) = trained else { return Ok(rows) };
     // where a method has no reward of its own on plain pairs, DPO's, relative to where the stage started, says what was learnt
     let own = stage.objective.is_pairwise() && stage.objective.columns().is_empty();
     let rule = if own { stage.objective.clone() } else { Objective::Dpo(Dpo::default()) };
-    let reference = rule.needs_reference().then(|| score_pairs(reference, pairs, MAX_TOKENS)).transpose()?;
-    let found = pair_diagnostics(&rule, &scores, reference.as_deref())?;
+    let reference = score_pairs(reference, pairs, MAX_TOKENS)?;
+    let found = pair_diagnostics(&rule, &scores, rule.needs_reference().then_some(&reference[..]))?;
     let get = |name: &str| found.get(name).unwrap_or_default().to_vec();
     let (won, lost) = (get("rewards/chosen"), get("rewards/rejected"));
     metrics.insert("rewards/accuracies".into(), reward_accuracy(&won, &lost)?.rate);
     metrics.insert("rewards/margins".into(), reward_margin(&won, &lost)?);
     metrics.insert("rewards/chosen".into(), mean_interval(&won)?);
     metrics.insert("rewards/rejected".into(), mean_interval(&lost)?);
-    Ok(())
+    for (i, (row, base)) in rows.iter_mut().zip(&reference).enumerate() {
+        (row.ref_chosen_logps, row.ref_rejected_logps) = (Some(base.chosen.logps), Some(base.rejected.logps));
+        (row.chosen_reward, row.rejected_reward) = (won.get(i).copied(), lost.get(i).copied());
+    }
+    Ok(rows)
+}
+
+/// A pair's scores under the policy.
+fn row(pair: &TokenPair, score: &PairScore) -> PairRow {
+    PairRow {
+        source: pair.source.to_string(),
+        chosen_logps: score.chosen.logps,
+        rejected_logps: score.rejected.logps,
+        chosen_tokens: score.chosen.tokens,
+        rejected_tokens: score.rejected.tokens,
+        ref_chosen_logps: None,
+        ref_rejected_logps: None,
+        chosen_reward: None,
+        rejected_reward: None,
+    }
 }
 
 /// Sampled answers to the held-out prompts; the same prompts and streams for every stage.

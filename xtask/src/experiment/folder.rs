@@ -1,6 +1,6 @@
 //! The folder of a run.
-use super::prepare::Prepared;
-use super::result::{StageResult, Summary};
+use super::prepare::{Prepared, Prompt};
+use super::result::{PromptRow, StageResult, Summary};
 use crate::config::Experiment;
 use crate::error::XtaskError;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ pub struct Provenance {
     /// SHA-256 of data, tokenizer and model files
     pub hashes: BTreeMap<String, String>,
 }
+
+/// The held-out prompts that answers name by their index.
+pub(crate) const PROMPTS: &str = "prompts.jsonl";
 
 #[derive(Serialize, Deserialize)]
 struct Resolved {
@@ -43,7 +46,7 @@ pub(super) fn refuse_existing(path: &Path) -> Result<(), XtaskError> {
 }
 
 impl RunFolder {
-    /// Makes the folder with its `config.toml` and `audit.json`.
+    /// Makes the folder with its `config.toml`, `audit.json` and, where prompts are answered, `prompts.jsonl`.
     ///
     /// # Errors
     /// When something cannot be written.
@@ -57,6 +60,11 @@ impl RunFolder {
             .map_err(|e| XtaskError::usage(e.to_string(), "this is a defect, please report it"))?;
         run.put("config.toml", text.as_bytes())?;
         run.put("audit.json", &json(&prepared.audit)?)?;
+        let row = |(prompt, p): (usize, &Prompt)| PromptRow { prompt, text: p.text.clone() };
+        let prompts: Vec<PromptRow> = prepared.prompts.iter().enumerate().map(row).collect();
+        if !prompts.is_empty() {
+            run.put(PROMPTS, &json_lines(&prompts)?)?;
+        }
         Ok(run)
     }
 
@@ -72,7 +80,7 @@ impl RunFolder {
         Ok(RunFolder(path.into()))
     }
 
-    fn resolved(&self) -> Result<(Experiment, Provenance), XtaskError> {
+    pub(crate) fn resolved(&self) -> Result<(Experiment, Provenance), XtaskError> {
         let path = self.0.join("config.toml");
         let text = fs::read_to_string(&path).map_err(XtaskError::io(&path))?;
         let origin = path.display().to_string();
@@ -157,17 +165,29 @@ impl RunFolder {
 }
 
 /// Writes a file of a folder under a temporary name and renames it.
-pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), XtaskError> {
+pub(crate) fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), XtaskError> {
     let (path, part) = (folder.join(name), folder.join(format!(".{name}.part")));
     fs::write(&part, bytes).map_err(XtaskError::io(&part))?;
     fs::rename(&part, &path).map_err(XtaskError::io(&path))
 }
 
 /// Pretty JSON with a closing newline.
-pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, XtaskError> {
+pub(crate) fn json(value: &impl Serialize) -> Result<Vec<u8>, XtaskError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|e| {
         XtaskError::usage(format!("a result cannot be written as JSON: {e}"), "this is a defect, please report it")
     })?;
     text.push(b'\n');
+    Ok(text)
+}
+
+/// One line of JSON for each row.
+pub(super) fn json_lines(rows: &[impl Serialize]) -> Result<Vec<u8>, XtaskError> {
+    let mut text = vec![];
+    for row in rows {
+        serde_json::to_writer(&mut text, row).map_err(|e| {
+            XtaskError::usage(format!("a result cannot be written as JSON: {e}"), "this is a defect, please report it")
+        })?;
+        text.push(b'\n');
+    }
     Ok(text)
 }

@@ -1,8 +1,8 @@
 //! `cargo xtask experiment`: one run from data to report.
 mod evaluate;
-mod folder;
+pub(crate) mod folder;
 mod memory;
-mod pipeline;
+pub(crate) mod pipeline;
 mod prepare;
 mod result;
 mod show;
@@ -15,7 +15,7 @@ use crate::recipes;
 pub use folder::RunFolder;
 pub(crate) use prepare::versions;
 pub use prepare::{Prepared, prepare};
-pub use result::{Answer, StageResult, Summary};
+pub use result::{Answer, PairRow, PromptRow, StageResult, Summary};
 use std::path::{Path, PathBuf};
 
 /// Carries out `cargo xtask experiment`.

@@ -1,15 +1,18 @@
 //! The stages of a run, one after the other, each kept on disk when it is done.
 use super::evaluate::evaluate;
-use super::folder::{RunFolder, json};
+use super::folder::{RunFolder, json, json_lines};
 use super::prepare::{Model, Prepared};
-use super::result::StageResult;
+use super::result::{PairRow, StageResult};
 use crate::error::XtaskError;
 use std::path::Path;
 use std::time::Instant;
 use tropism_lm::{FolderWriter, Loaded, load};
 use tropism_trainer::{Metrics, Progress, Rows, Saved, Stage, StageRun, reference_logps};
 
-const RESULT: &str = "result.json";
+/// What a stage measured.
+pub(crate) const RESULT: &str = "result.json";
+/// How it scores the held-out pairs.
+pub(crate) const PAIRS: &str = "pairs.jsonl";
 
 /// The model that a stage ended with; `model` is the one at the start.
 pub(super) fn load_stage(run: &RunFolder, prepared: &Prepared, name: &str) -> Result<Model, XtaskError> {
@@ -35,8 +38,8 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
     let start = match finished(&run.stage("model"))? {
         Some(r) => r,
         None => {
-            let r = evaluate(prepared, &prepared.model, None, &results, "model")?;
-            keep(run, &r, None, None)?;
+            let (r, pairs) = evaluate(prepared, &prepared.model, None, &results, "model")?;
+            keep(run, &r, &pairs, None, None)?;
             r
         }
     };
@@ -71,13 +74,13 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResul
     let seconds = clock.elapsed().as_secs_f64();
     let adapted = policy.adapter().is_some().then(|| policy.clone());
     let policy = if adapted.is_some() { policy.merged()? } else { policy };
-    let mut result = evaluate(prepared, &policy, Some((stage, &reference)), before, &stage.name)?;
+    let (mut result, pairs) = evaluate(prepared, &policy, Some((stage, &reference)), before, &stage.name)?;
     (result.seconds, result.steps, result.tokens) = (seconds, steps, tokens);
     let base = match init {
         "model" => prepared.config.model.path.clone().unwrap_or_default(),
         name => run.stage(name),
     };
-    keep(run, &result, Some(&policy), adapted.as_ref().map(|a| (a, base.as_path())))?;
+    keep(run, &result, &pairs, Some(&policy), adapted.as_ref().map(|a| (a, base.as_path())))?;
     Ok(result)
 }
 
@@ -125,10 +128,11 @@ fn start_of_stage(log: &Path, stage: &Stage) -> Result<Metrics, XtaskError> {
     Ok(Metrics::resume(log, keep as u64)?)
 }
 
-/// Puts a stage's result, its model, and the adapter that was trained on a base model, into its folder.
+/// Puts a stage's result, its scores of held-out pairs, its model, and the adapter that was trained on a base model, into its folder.
 fn keep(
     run: &RunFolder,
     result: &StageResult,
+    pairs: &[PairRow],
     model: Option<&Model>,
     adapter: Option<(&Model, &Path)>,
 ) -> Result<(), XtaskError> {
@@ -142,6 +146,10 @@ fn keep(
         let folder = writer.path().join("adapter");
         std::fs::create_dir_all(&folder).map_err(XtaskError::io(&folder))?;
         model.save_adapter(&folder, &base.display().to_string(), tropism_lm::WeightDtype::F32)?;
+    }
+    if !pairs.is_empty() {
+        let path = writer.path().join(PAIRS);
+        std::fs::write(&path, json_lines(pairs)?).map_err(XtaskError::io(&path))?;
     }
     let path = writer.path().join(RESULT);
     std::fs::write(&path, json(result)?).map_err(XtaskError::io(&path))?;

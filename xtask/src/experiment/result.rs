@@ -21,6 +21,45 @@ pub struct Answer {
     pub reward: Option<f64>,
 }
 
+/// A held-out prompt: one line of `prompts.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptRow {
+    /// its index, as answers name it
+    pub prompt: usize,
+    /// as people read it
+    pub text: String,
+}
+
+/// A held-out pair as a stage's model and its reference score it: one line of `stages/NAME/pairs.jsonl`. Log-probabilities
+/// are sums over the completion, in nats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairRow {
+    /// where the pair comes from
+    pub source: String,
+    /// of the preferred completion
+    pub chosen_logps: f64,
+    /// of the other
+    pub rejected_logps: f64,
+    /// tokens of the preferred completion
+    pub chosen_tokens: usize,
+    /// tokens of the other
+    pub rejected_tokens: usize,
+    /// of the preferred completion under the model that the stage's rewards are relative to
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ref_chosen_logps: Option<f64>,
+    /// the same of the other
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ref_rejected_logps: Option<f64>,
+    /// reward of the preferred completion by the stage's objective
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_reward: Option<f64>,
+    /// the same of the other
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_reward: Option<f64>,
+}
+
 /// A finished stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -22,6 +22,7 @@ mod layout;
 mod options;
 mod parquet;
 mod reader;
+mod rows;
 mod table;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ pub use bytes::file_hash;
 pub use inputs::{content_hash, files_of};
 pub use options::{BrokenRows, Columns, ImplicitPrompt, ReadOptions};
 pub use reader::RecordReader;
+pub use rows::read_rows;
 
 use crate::DataError;
 use crate::audit::Audit;

@@ -2,9 +2,10 @@
 //! HTTP endpoint, and runs over many pairs that can be interrupted.
 //!
 //! A [`Judge`] answers one [`Question`]. [`judge_pairs`] asks about many pairs on a few threads, in both orders where the
-//! order may matter ([`SwapRule`] says how two verdicts become one score), and appends every answer to a file, so that the
-//! next run goes on where one was interrupted and **no question is asked twice**.
+//! order may matter ([`SwapRule`](crate::SwapRule) says how two scores become one), and appends every answer to a file, so
+//! that the next run goes on where one was interrupted and **no question is asked twice**.
 
+mod ask;
 mod error;
 #[cfg(feature = "http")]
 pub mod http;
@@ -18,7 +19,7 @@ pub mod template;
 mod verdict;
 
 pub use error::JudgeError;
-pub use order::{Orders, PositionCounts, SwapRule};
+pub use order::Orders;
 pub use run::{JudgePair, Judged, RunOptions, Verdicts, judge_pairs};
 pub use scores::{ExactReward, RewardModel};
 pub use verdict::{Choice, Failure, FailureKind, Judge, Question, Verdict};

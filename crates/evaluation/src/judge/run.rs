@@ -1,13 +1,13 @@
 //! A run over many pairs: threads, both orders, and verdicts that outlive an interruption.
+use super::ask::ask;
 use super::error::JudgeError;
 use super::journal::{Journal, Said, settled};
 use super::key::content_key;
-use super::order::{Orders, PositionCounts};
-use super::verdict::{Choice, FailureKind, Judge, Question};
+use super::order::Orders;
+use super::verdict::{Choice, Judge, Question};
+use crate::{Bootstrap, EvaluationError, PositionBias, position_bias};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Sender};
 
 /// A prompt with two answers to be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub struct Judged {
 pub struct Verdicts {
     /// one entry per pair, in their order
     pub pairs: Vec<Judged>,
-    /// where the winners stood
-    pub position: PositionCounts,
+    /// of pairs with verdicts on both orders, the score of `a` shown first and shown second
+    pub both_orders: Vec<[f64; 2]>,
     /// pairs of equal answers: ties that nobody was asked about
     pub identical: usize,
     /// questions asked in this run
@@ -65,10 +65,11 @@ pub struct Verdicts {
     pub resumed: usize,
 }
 
-struct Task<'a> {
-    key: String,
-    id: &'a str,
-    question: Question<'a>,
+/// One question of a run.
+pub(super) struct Task<'a> {
+    pub(super) key: String,
+    pub(super) id: &'a str,
+    pub(super) question: Question<'a>,
 }
 
 /// Asks about every pair, and keeps what was said in `journal` (JSONL, appended).
@@ -126,57 +127,6 @@ fn questions<'a>(pair: &'a JudgePair, identity: &str, both: bool) -> Vec<Task<'a
     if both { vec![task(given), task(given.swapped())] } else { vec![task(given)] }
 }
 
-/// Asks the open questions on several threads and writes each answer down as it comes; returns how many were asked.
-fn ask(
-    judge: &dyn Judge,
-    open: &[&Task],
-    options: &RunOptions,
-    mut journal: Option<&mut Journal>,
-    said: &mut BTreeMap<String, Said>,
-    (resumed, total): (usize, usize),
-    mut progress: impl FnMut(usize, usize),
-) -> Result<usize, JudgeError> {
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let (send, answers) = mpsc::channel();
-    std::thread::scope(|scope| {
-        for _ in 0..options.workers.clamp(1, open.len().max(1)) {
-            let (send, next, stop) = (send.clone(), &next, &stop);
-            scope.spawn(move || work(judge, open, next, stop, &send));
-        }
-        drop(send);
-        let (mut asked, mut silent, mut ended) = (0, 0, None);
-        for (i, answer) in answers {
-            let task: &Task = open[i];
-            asked += 1;
-            let kind = answer.as_ref().err().map(|f| f.kind);
-            let kept = journal.as_mut().map_or(Ok(()), |j| j.append(&task.key, task.id, &answer));
-            silent = if kind == Some(FailureKind::NotAnswered) { silent + 1 } else { 0 };
-            let over = kind == Some(FailureKind::Setup) || silent >= options.stop_after.max(1);
-            if let (None, true, Err(failure)) = (&ended, over, &answer) {
-                ended = Some(failure.reason.clone());
-            }
-            said.insert(task.key.clone(), answer);
-            if kept.is_err() || ended.is_some() {
-                stop.store(true, Ordering::Relaxed);
-            }
-            kept?;
-            progress(resumed + asked, total);
-        }
-        let done = said.values().filter(|s| settled(s)).count().min(total);
-        ended.map_or(Ok(asked), |reason| Err(JudgeError::Stopped { done, total, reason }))
-    })
-}
-
-fn work(judge: &dyn Judge, open: &[&Task], next: &AtomicUsize, stop: &AtomicBool, send: &Sender<(usize, Said)>) {
-    while !stop.load(Ordering::Relaxed) {
-        let i = next.fetch_add(1, Ordering::Relaxed);
-        let Some(task) = open.get(i) else { return };
-        if send.send((i, judge.judge(task.question))).is_err() {
-            return;
-        }
-    }
-}
-
 /// Brings the answers together, pair by pair.
 fn gather(
     pairs: &[JudgePair],
@@ -186,7 +136,7 @@ fn gather(
     both: bool,
     [asked, resumed]: [usize; 2],
 ) -> Verdicts {
-    let mut position = PositionCounts::default();
+    let mut both_orders = vec![];
     let mut answers = tasks.iter().map(|t| said.get(&t.key));
     let mut one = |pair: &JudgePair| {
         if pair.a == pair.b {
@@ -194,13 +144,13 @@ fn gather(
         }
         let given = answers.next().flatten();
         let exchanged = if both { answers.next().flatten() } else { None };
-        let score = score(given, exchanged, options.orders, &mut position);
+        let score = score(given, exchanged, options.orders, &mut both_orders);
         let (score, failure) = score.map_or_else(|why| (None, Some(why)), |s| (Some(s), None));
         Judged { id: pair.id.clone(), score, failure }
     };
     let judged = pairs.iter().map(&mut one).collect();
     let identical = pairs.iter().filter(|p| p.a == p.b).count();
-    Verdicts { pairs: judged, position, identical, asked, resumed }
+    Verdicts { pairs: judged, both_orders, identical, asked, resumed }
 }
 
 /// One score from the answers to one or both orders.
@@ -208,20 +158,26 @@ fn score(
     given: Option<&Said>,
     exchanged: Option<&Said>,
     orders: Orders,
-    position: &mut PositionCounts,
+    both_orders: &mut Vec<[f64; 2]>,
 ) -> Result<f64, String> {
     let verdict = |said: &Said| said.as_ref().copied().map_err(|f| f.reason.clone());
-    let given = given.map_or_else(|| Err("it was not asked".into()), verdict)?;
-    let Some(exchanged) = exchanged else { return Ok(given.score()) };
-    let exchanged = verdict(exchanged)?;
-    position.add(given, exchanged);
-    match orders {
-        Orders::Both(rule) => Ok(rule.combine(given, exchanged)),
-        Orders::One => Ok(given.score()),
-    }
+    let first = given.map_or_else(|| Err("it was not asked".into()), verdict)?.score();
+    let (Some(exchanged), Orders::Both(rule)) = (exchanged, orders) else { return Ok(first) };
+    let second = verdict(exchanged)?.swapped().score();
+    both_orders.push([first, second]);
+    Ok(rule.combine(first, second))
 }
 
 impl Verdicts {
+    /// What the order of the answers does to the verdicts; nothing where no pair was judged in both orders.
+    ///
+    /// # Errors
+    /// Those of [`position_bias`].
+    pub fn position_bias(&self, bootstrap: &Bootstrap) -> Result<Option<PositionBias>, EvaluationError> {
+        let (first, second): (Vec<f64>, Vec<f64>) = self.both_orders.iter().map(|b| (b[0], b[1])).unzip();
+        if first.is_empty() { Ok(None) } else { position_bias(&first, &second, bootstrap).map(Some) }
+    }
+
     /// Scores of the pairs that have one, with their positions among the pairs.
     pub fn scores(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
         self.pairs.iter().enumerate().filter_map(|(i, p)| p.score.map(|s| (i, s)))
@@ -243,7 +199,8 @@ impl Verdicts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Failure, SwapRule, Verdict};
+    use crate::SwapRule;
+    use crate::judge::{Failure, FailureKind, Verdict};
 
     /// Prefers whatever comes first, and refuses to answer about some prompts.
     struct First;
@@ -273,12 +230,14 @@ mod tests {
         };
         let agree = run(Orders::default()).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(agree.pairs.iter().map(|p| p.score).collect::<Vec<_>>(), [Some(0.5), Some(0.5), Some(0.5), None]);
-        assert_eq!((agree.position.bias(), agree.position.consistency()), (Some(0.5), Some(0.0)));
+        let bias = agree.position_bias(&Bootstrap::default()).unwrap_or_else(|e| panic!("{e}"));
+        // the judge gives the answer shown first three quarters
+        assert_eq!(bias.map(|b| (b.bias.value, b.consistency.value, b.favours_first)), Some((0.25, 0.0, 2)));
         // both orders of both pairs are the same two questions
         assert_eq!((agree.asked, agree.identical, agree.missing(), agree.tally()), (4, 1, 1, [0, 3, 0]));
-        let mean = run(Orders::Both(SwapRule::Mean)).unwrap_or_else(|e| panic!("{e}"));
+        let mean = run(Orders::Both(SwapRule::Average)).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(mean.pairs[0].score, Some(0.5));
         let one = run(Orders::One).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!((one.pairs[0].score, one.position.bias(), one.asked), (Some(0.75), None, 3));
+        assert_eq!((one.pairs[0].score, one.both_orders.len(), one.asked), (Some(0.75), 0, 3));
     }
 }

@@ -6,8 +6,10 @@ use crate::judge::error::JudgeError;
 use crate::judge::template::Reply;
 use crate::judge::verdict::{Failure, FailureKind};
 use serde_json::Value;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 use ureq::http::HeaderMap;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Proxy};
 
 /// Longest body that is read, in bytes.
@@ -38,6 +40,7 @@ impl Client {
         let header = config.key_header.clone().unwrap_or_else(|| "Authorization".into());
         let proxy = if config.is_local() { None } else { Proxy::try_from_env() };
         let agent = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots(config.ca_file.as_deref())?).build())
             .timeout_global(Some(config.timeout()))
             .timeout_connect(Some(Duration::from_millis(config.connect_timeout_ms)))
             .http_status_as_error(false)
@@ -153,6 +156,21 @@ impl Client {
     fn redact(&self, text: &str) -> String {
         self.key.as_ref().map_or_else(|| text.to_owned(), |(_, key)| key.redact(text))
     }
+}
+
+/// Whom to trust.
+fn roots(file: Option<&Path>) -> Result<RootCerts, JudgeError> {
+    let Some(path) = file else { return Ok(RootCerts::WebPki) };
+    let pem = std::fs::read(path).map_err(JudgeError::io(path))?;
+    let certificate = |item: Result<PemItem<'static>, ureq::Error>| match item {
+        Ok(PemItem::Certificate(c)) => Some(c),
+        _ => None,
+    };
+    let found: Vec<_> = parse_pem(&pem).filter_map(certificate).collect();
+    if found.is_empty() {
+        return Err(JudgeError::config("ca_file", format!("{} holds no certificate in PEM form", path.display())));
+    }
+    Ok(RootCerts::from(found))
 }
 
 fn asked_wait(headers: &HeaderMap) -> Option<Duration> {

@@ -22,6 +22,8 @@ pub struct HttpConfig {
     pub key_env: Option<String>,
     /// header that takes the bare key; nothing for `Authorization: Bearer KEY`
     pub key_header: Option<String>,
+    /// PEM file of the authorities that an https endpoint is trusted by; nothing for Mozilla's
+    pub ca_file: Option<PathBuf>,
     /// the question in words
     pub template: Template,
     /// temperature of sampling
@@ -63,6 +65,7 @@ impl Default for HttpConfig {
             model: String::new(),
             key_env: None,
             key_header: None,
+            ca_file: None,
             template: Template::pairwise(),
             temperature: 0.0,
             max_tokens: 1024,
