@@ -35,6 +35,7 @@
 //!
 //! | module | for |
 //! |---|---|
+//! | [`judge`] | judges, and runs of judgments that can be resumed |
 //! | [`likelihood`] | ranking accuracy and its ideal, difficulty, displacement, the 3D-properties, divergence, differential information |
 //! | [`reward_model`] | accuracy by domain, calibration, implicit against explicit rewards, ensembles |
 //! | [`safety`] | attack success, refusals, separability, belief conflicts, role adherence, drift of attention |

@@ -11,9 +11,8 @@ use serde::Serialize;
 pub struct ThreeD {
     /// changes of chosen and rejected log-probabilities
     pub drop: Displacement,
-    /// mean fall of the rejected over mean fall of the chosen; infinite where the chosen do not fall and the rejected do,
-    /// 0 where the rejected do not fall. Above 10 the drop is drastic.
-    pub drop_ratio: f64,
+    /// mean fall of the rejected over mean fall of the chosen, above 10 for a drastic drop; none where the chosen do not fall
+    pub drop_ratio: Option<f64>,
     /// mean of `log g₊`, the log of the gradient in the probability of the chosen
     pub log_gradient_chosen: Figure,
     /// mean of `log g₋`
@@ -66,13 +65,7 @@ pub fn three_d_properties(
     let gradients: Vec<LogGradients> = (0..pairs.len()).map(at).collect();
     let figure = |of: fn(&LogGradients) -> f64| mean("pairs", &gradients.iter().map(of).collect::<Vec<_>>());
     let (chosen, rejected) = (drop.chosen.value, drop.rejected.value);
-    let drop_ratio = if rejected >= 0.0 {
-        0.0
-    } else if chosen >= 0.0 {
-        f64::INFINITY
-    } else {
-        rejected / chosen
-    };
+    let drop_ratio = (chosen < 0.0).then(|| rejected / chosen);
     Ok(ThreeD {
         drop_ratio,
         log_gradient_chosen: figure(|g| g.chosen)?,

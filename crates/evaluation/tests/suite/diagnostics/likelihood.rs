@@ -123,7 +123,8 @@ fn three_d_report() {
     let pairs = ScoredPairs::new(&chosen, &rejected).unwrap().with_reference(&ref_chosen, &ref_rejected).unwrap();
     let found = three_d_properties(&pairs, [0.1; 2], Some([&[-4.0, -5.0], &[-4.5, -6.5]])).unwrap();
     close(found.imbalance.value, 9.0);
-    close(found.drop_ratio, 75.0);
+    // the chosen fall by 0.1 on average, the rejected by 7.5
+    close(found.drop_ratio.unwrap(), 75.0);
     close(found.unseen.unwrap().value, 1.0);
     let flex = three_d_properties(&pairs, [0.1, 0.05], None).unwrap();
     close(flex.imbalance.value, 9.0 + 0.5f64.ln());

@@ -24,8 +24,9 @@ fn calibration_worked() {
 #[test]
 fn edges_belong_to_the_bin_below() {
     // 0.07 · 100 is rounded up past 7
-    let found = calibration(&[0.07, 0.0, 1.0], &[false, false, true], Binning::EqualWidth(100), few()).unwrap();
-    all_close(found.curve.iter().map(|b| b.confidence), &[0.0, 0.07, 1.0]);
+    let found =
+        calibration(&[0.07, 0.0, 0.065, 1.0], &[false, false, false, true], Binning::EqualWidth(100), few()).unwrap();
+    all_close(found.curve.iter().map(|b| b.confidence), &[0.0, 0.0675, 1.0]);
     let half = calibration(&[0.5; 8], &[true, false, true, false, true, false, true, false], Binning::EqualWidth(10), few());
     assert_eq!(half.unwrap().ece.value, 0.0);
     let (confidence, correct) = pair_confidence(&[0.0, 2.0, -2.0]);

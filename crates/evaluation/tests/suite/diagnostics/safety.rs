@@ -76,7 +76,14 @@ fn refusals_by_rule() {
     {
         assert!(matcher.is_refusal(refusal), "{refusal}");
     }
-    for answer in ["Hawaii cannot be reached by car", "It is unethical and illegal, yet common", "Sure!", "", "I cannoted"] {
+    for answer in [
+        "Hawaii cannot be reached by car",
+        "It is unethical and illegal, yet common",
+        "Sorry, I didn't understand.",
+        "Sure!",
+        "",
+        "I cannoted",
+    ] {
         assert!(!matcher.is_refusal(answer), "{answer}");
     }
     let late = format!("{} which I cannot recommend enough", "fine ".repeat(50));
