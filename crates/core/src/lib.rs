@@ -12,7 +12,8 @@
 //! * [`VocabularyFigure`]: a figure per token of whole distributions, read chunk by chunk;
 //! * [`LossTerms`]: a loss per row, each row's share of the denominator, and [`Diagnostics`];
 //! * [`numerics`]: the few functions that need care in floating point;
-//! * [`options!`](crate::options!) and [`options`](mod@options): configuration structs of methods, and rules for their values.
+//! * [`options!`](crate::options!) and [`options`](mod@options): configuration structs of methods, and rules for their values;
+//! * [`methods!`](crate::methods!): one type for all methods of a crate, by name; [`Origin`]: where a method is from.
 //!
 //! Everything is generic over the batch axis (`Const<N>` or `usize`), the float dtype, the device and the tape of
 //! dfdx. Log-probabilities are in nats, lengths in tokens.
@@ -41,6 +42,7 @@ mod diagnostics;
 mod error;
 mod lists;
 mod masked;
+mod methods;
 pub mod numerics;
 pub mod options;
 mod pair_tokens;
@@ -60,6 +62,7 @@ pub use columns::Columns;
 pub use diagnostics::Diagnostics;
 pub use error::{CoreError, OptionError};
 pub use lists::ListLogps;
+pub use methods::Origin;
 pub use pair_tokens::PairTokens;
 pub use pairs::PairLogps;
 pub use revisions::RevisionLogps;

@@ -7,9 +7,10 @@ use crate::OptionError;
 /// Declares the options of a method: struct, defaults, setters, names of the keys, check.
 ///
 /// First the error of `check`, into which [`OptionError`](crate::OptionError) and the errors of all rules convert; then
-/// name, method and one line per option: `key: Type = default, setter, rule;`. A rule is a function such as those of
-/// [`options`](mod@crate::options). The struct derives the traits of serde, so the calling crate depends on `serde`; keys
-/// that it does not know are errors, and those left out take their defaults.
+/// name, method, for methods of a table ([`methods!`](crate::methods!)) the paper or trainer that they are from, and one line per
+/// option: `key: Type = default, setter, rule;`. A rule is a function such as those of [`options`](mod@crate::options). The struct
+/// derives the traits of serde, so the calling crate depends on `serde`; keys that it does not know are errors, and those left out
+/// take their defaults.
 ///
 /// ```
 /// use tropism_core::options::positive;
@@ -29,7 +30,7 @@ use crate::OptionError;
 /// ```
 #[macro_export]
 macro_rules! options {
-    ($error:ty; $(#[$meta:meta])* $name:ident = $method:literal {
+    ($error:ty; $(#[$meta:meta])* $name:ident = $method:literal $(, $source:literal)? {
         $( $(#[$field_meta:meta])* $field:ident : $type:ty = $default:expr, $with:ident, $rule:expr; )*
     }) => {
         $(#[$meta])*
@@ -69,6 +70,15 @@ macro_rules! options {
                 Ok(())
             }
         }
+
+        $(
+            impl $name {
+                /// The paper or trainer that the method is from.
+                pub const SOURCE: &'static str = $source;
+                /// Path of the method's file in the repository.
+                pub const FILE: &'static str = file!();
+            }
+        )?
     };
 }
 

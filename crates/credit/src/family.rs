@@ -1,118 +1,33 @@
 //! The losses of this crate as one type, chosen by name in configuration files.
 
 use dfdx::prelude::*;
-use serde::{Deserialize, Serialize};
 use tropism_core::{Column, LossTerms};
 
 use crate::*;
 
-/// The table of losses: `Variant(Config) = "name"`.
-macro_rules! methods {
-    ($( $(#[$meta:meta])* $variant:ident($config:ident) = $name:literal; )*) => {
-        /// Names of all losses, in the order of [`Credit`]'s variants.
-        pub const METHODS: &[&str] = &[$( $name ),*];
+tropism_core::methods! {
+    ($) CreditError;
+    /// One loss with its options.
+    ///
+    /// In a configuration file the name stands in `method`, and the method's options stand beside it. Options left out
+    /// take their defaults; unknown ones are errors.
+    ///
+    /// ```
+    /// use tropism_credit::{Credit, Tgdpo};
+    ///
+    /// let credit: Credit = toml::from_str("method = 'tgdpo'\nalpha = 2.0")?;
+    /// assert_eq!(credit, Credit::Tgdpo(Tgdpo::default().with_alpha(2.0)));
+    /// assert!(toml::from_str::<Credit>("method = 'tgdpo'\nalhpa = 2.0").is_err());
+    /// # Ok::<(), toml::de::Error>(())
+    /// ```
+    pub enum Credit;
+    /// Option names of a method, without `method` itself; empty for an unknown method.
+    ///
+    /// ```
+    /// assert_eq!(tropism_credit::keys("tdpo2"), ["beta", "alpha"]);
+    /// ```
+    pub fn keys;
 
-        $( const _: () = assert!(same($name, $config::NAME), "the table's name is not the method's"); )*
-
-        /// One loss with its options.
-        ///
-        /// In a configuration file the name stands in `method`, and the method's options stand beside it. Options left out
-        /// take their defaults; unknown ones are errors.
-        ///
-        /// ```
-        /// use tropism_credit::{Credit, Tgdpo};
-        ///
-        /// let credit: Credit = toml::from_str("method = 'tgdpo'\nalpha = 2.0")?;
-        /// assert_eq!(credit, Credit::Tgdpo(Tgdpo::default().with_alpha(2.0)));
-        /// assert!(toml::from_str::<Credit>("method = 'tgdpo'\nalhpa = 2.0").is_err());
-        /// # Ok::<(), toml::de::Error>(())
-        /// ```
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "method")]
-        #[non_exhaustive]
-        pub enum Credit {
-            $( $(#[$meta])* #[serde(rename = $name)] $variant($config), )*
-        }
-
-        $(
-            impl From<$config> for Credit {
-                fn from(config: $config) -> Self {
-                    Self::$variant(config)
-                }
-            }
-        )*
-
-        /// Option names of a method, without `method` itself; empty for an unknown method.
-        ///
-        /// ```
-        /// assert_eq!(tropism_credit::keys("tdpo2"), ["beta", "alpha"]);
-        /// ```
-        pub fn keys(method: &str) -> &'static [&'static str] {
-            match method {
-                $( $name => $config::KEYS, )*
-                _ => &[],
-            }
-        }
-
-        impl Credit {
-            /// All losses with their default options, in the order of [`METHODS`].
-            pub fn defaults() -> Vec<Self> {
-                vec![$( Self::$variant($config::default()) ),*]
-            }
-
-            /// The method's name, one of [`METHODS`].
-            pub fn name(&self) -> &'static str {
-                match self { $( Self::$variant(_) => $name, )* }
-            }
-
-            /// Checks the method's options.
-            ///
-            /// # Errors
-            /// [`CreditError::Option`], naming method, option and value.
-            pub fn check(&self) -> Result<(), CreditError> {
-                match self { $( Self::$variant(config) => config.check(), )* }
-            }
-
-            /// The kind of input that the loss reads.
-            pub fn input(&self) -> CreditKind {
-                match self { $( Self::$variant(_) => <$config as CreditMethod>::INPUT, )* }
-            }
-
-            /// Whether the loss compares the policy with a frozen model.
-            pub fn needs_reference(&self) -> bool {
-                self.input().has_reference()
-            }
-
-            /// The constants that the loss reads beside it.
-            pub fn columns(&self) -> Vec<Column> {
-                match self { $( Self::$variant(config) => config.columns(), )* }
-            }
-
-            /// Whether a row's loss depends on other rows, so that a step may be split between groups of rows only.
-            pub fn couples_rows(&self) -> bool {
-                match self { $( Self::$variant(config) => config.couples_rows(), )* }
-            }
-
-            /// The loss of a batch.
-            ///
-            /// # Errors
-            /// [`CreditError::WrongInput`] and [`CreditError::Column`] when the batch is not what the method reads, and
-            /// those of the method.
-            pub fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-                &self,
-                batch: impl Into<CreditBatch<P, C, E, D, T>>,
-            ) -> Result<LossTerms<P, E, D, T>, CreditError> {
-                self.check()?;
-                let batch = batch.into();
-                match self {
-                    $( Self::$variant(config) => { batch.check($name, config)?; config.loss(batch) } )*
-                }
-            }
-        }
-    };
-}
-
-methods! {
     /// DPO by token; see [`token_dpo()`].
     TokenDpo(TokenDpo) = "token_dpo";
     /// DPO with given token weights; see [`weighted_token_dpo()`].
@@ -133,18 +48,41 @@ methods! {
     Oprl(Oprl) = "oprl";
 }
 
-/// Whether two names are the same, at compile time.
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
+impl Credit {
+    /// The kind of input that the loss reads.
+    pub fn input(&self) -> CreditKind {
+        with_config!(self, config => config.input())
     }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
+
+    /// Whether the loss compares the policy with a frozen model.
+    pub fn needs_reference(&self) -> bool {
+        self.input().has_reference()
     }
-    true
+
+    /// The constants that the loss reads beside it.
+    pub fn columns(&self) -> Vec<Column> {
+        with_config!(self, config => config.columns())
+    }
+
+    /// Whether a row's loss depends on other rows, so that a step may be split between groups of rows only.
+    pub fn couples_rows(&self) -> bool {
+        with_config!(self, config => config.couples_rows())
+    }
+
+    /// The loss of a batch.
+    ///
+    /// # Errors
+    /// [`CreditError::WrongInput`] and [`CreditError::Column`] when the batch is not what the method reads, and
+    /// those of the method.
+    pub fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        batch: impl Into<CreditBatch<P, C, E, D, T>>,
+    ) -> Result<LossTerms<P, E, D, T>, CreditError> {
+        self.check()?;
+        let batch = batch.into();
+        with_config!(self, config => {
+            batch.check(self.name(), config)?;
+            config.loss(batch)
+        })
+    }
 }

@@ -11,7 +11,7 @@
 //! | [`BeamSearch`] | anything that scores next tokens ([`NextTokens`]) | the most likely answers |
 //! | [`token_dpo()`], [`weighted_token_dpo()`] | pairs by token | DPO by token; with given weights |
 //! | [`tgdpo()`], [`tgdpo_with_rewards`], [`guidance_weights`] | pairs by token, a guide | TGDPO |
-//! | [`sail()`], [`sail_attention()`] | pairs by token, a scorer or attention | SAIL |
+//! | [`sail()`], [`sail_attention()`], [`instruction_attention`] | pairs by token, a scorer or attention | SAIL |
 //! | [`tdpo1()`], [`tdpo2()`], [`PositionKl`] | pairs with divergences | TDPO |
 //! | [`aligndistil()`], [`AlignDistil::distillation`] | divergences from a teacher | AlignDistil |
 //! | [`oprl()`], [`step_rewards`], [`step_advantages`] | steps of agents | a process reward model's loss; advantages of steps |
@@ -77,7 +77,7 @@ mod sums;
 
 pub use distil::*;
 pub use error::CreditError;
-pub use family::{Credit, METHODS, keys};
+pub use family::{Credit, METHODS, ORIGINS, keys};
 pub use implicit::*;
 pub use input::{CreditBatch, CreditInput, CreditKind};
 pub use method::CreditMethod;
@@ -86,3 +86,4 @@ pub use pairs::*;
 pub use rto::*;
 pub use search::*;
 pub use sums::{Normalization, TokenSums};
+pub use tropism_core::Origin;

@@ -10,6 +10,11 @@ pub trait CreditMethod {
     /// The kind of input that the loss reads.
     const INPUT: CreditKind;
 
+    /// The kind of input, [`INPUT`](Self::INPUT).
+    fn input(&self) -> CreditKind {
+        Self::INPUT
+    }
+
     /// The constants that the loss reads beside it.
     fn columns(&self) -> Vec<Column> {
         Vec::new()

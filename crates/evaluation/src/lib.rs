@@ -32,13 +32,30 @@
 //! assert!(paired_t(&scores, &other)?.p < 0.05);
 //! # Ok::<(), tropism_evaluation::EvaluationError>(())
 //! ```
+//!
+//! | module | for |
+//! |---|---|
+//! | [`likelihood`] | ranking accuracy and its ideal, difficulty, displacement, the 3D-properties, divergence, differential information |
+//! | [`reward_model`] | accuracy by domain, calibration, implicit against explicit rewards, ensembles |
+//! | [`safety`] | attack success, refusals, separability, belief conflicts, role adherence, drift of attention |
+//! | [`text`] | lengths, diversity, repetition, BLEU, ROUGE, pass@k |
+//! | [`ranking`] | NDCG, Kendall, Spearman, reciprocal ranks |
+//! | [`pareto`] | fronts and volumes |
 
 mod compare;
 mod divergence;
 mod error;
+mod figures;
+pub mod judge;
 mod judged;
 mod kl;
+pub mod likelihood;
+pub mod pareto;
+pub mod ranking;
+pub mod reward_model;
+pub mod safety;
 mod stats;
+pub mod text;
 
 pub use compare::{
     Comparison, ranking_accuracy, ranking_accuracy_normalized, reward_accuracy, reward_margin, win_rate, win_rate_by_prompt,

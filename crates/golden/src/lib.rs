@@ -15,7 +15,7 @@ mod compare;
 mod params;
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use thiserror::Error;
@@ -119,6 +119,23 @@ pub fn check<P>(
         }
     }
     Ok(report)
+}
+
+/// How many entries of a checked file passed, under each of the names that `names` gives an entry.
+///
+/// # Errors
+/// [`GoldenError::Json`] when the text cannot be read.
+pub fn passed_by_name(
+    json: &str,
+    report: &Report,
+    names: impl Fn(&Entry) -> BTreeSet<String>,
+) -> Result<BTreeMap<String, usize>, GoldenError> {
+    let (file, passed): (File, BTreeSet<&String>) = (serde_json::from_str(json)?, report.passed.iter().collect());
+    let mut counts = BTreeMap::new();
+    for entry in file.entries.iter().filter(|e| passed.contains(&e.id)) {
+        names(entry).into_iter().for_each(|name| *counts.entry(name).or_insert(0) += 1);
+    }
+    Ok(counts)
 }
 
 /// Compares one entry in both dtypes.

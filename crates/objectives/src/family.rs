@@ -1,142 +1,33 @@
 //! The methods as one type, chosen by name in configuration files.
 
 use dfdx::prelude::*;
-use serde::{Deserialize, Serialize};
 use tropism_core::LossTerms;
 
 use crate::*;
 
-/// Where a method is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Origin {
-    /// The method's name.
-    pub method: &'static str,
-    /// The name of its options in Rust.
-    pub options: &'static str,
-    /// Its file in the repository.
-    pub file: &'static str,
-    /// The paper or trainer, by title and number.
-    pub source: &'static str,
-}
+tropism_core::methods! {
+    ($) ObjectiveError;
+    /// One method with its options.
+    ///
+    /// In a configuration file the name stands in `method`, and the method's options stand beside it. Options left out
+    /// take their defaults; unknown ones are errors.
+    ///
+    /// ```
+    /// use tropism_objectives::{Objective, Simpo};
+    ///
+    /// let objective: Objective = toml::from_str("method = 'simpo'\nbeta = 2.5")?;
+    /// assert_eq!(objective, Objective::Simpo(Simpo::default().with_beta(2.5)));
+    /// assert!(toml::from_str::<Objective>("method = 'simpo'\nbetta = 2.5").is_err());
+    /// # Ok::<(), toml::de::Error>(())
+    /// ```
+    pub enum Objective;
+    /// Option names of a method, without `method` itself; empty for an unknown method and for one without options.
+    ///
+    /// ```
+    /// assert_eq!(tropism_objectives::keys("simpo"), ["beta", "gamma_beta_ratio", "label_smoothing"]);
+    /// ```
+    pub fn keys;
 
-/// The table of methods: `Variant(Config) = "name"`.
-macro_rules! methods {
-    ($( $(#[$meta:meta])* $variant:ident($config:ident) = $name:literal; )*) => {
-        /// Names of all methods, in the order of [`Objective`]'s variants.
-        pub const METHODS: &[&str] = &[$( $name ),*];
-
-        /// Where each method is from, in the order of [`METHODS`].
-        pub const ORIGINS: &[Origin] = &[
-            $( Origin { method: $name, options: stringify!($config), file: $config::FILE, source: $config::SOURCE }, )*
-        ];
-
-        $( const _: () = assert!(same($name, $config::NAME), "the table's name is not the method's"); )*
-
-        /// One method with its options.
-        ///
-        /// In a configuration file the name stands in `method`, and the method's options stand beside it. Options left out
-        /// take their defaults; unknown ones are errors.
-        ///
-        /// ```
-        /// use tropism_objectives::{Objective, Simpo};
-        ///
-        /// let objective: Objective = toml::from_str("method = 'simpo'\nbeta = 2.5")?;
-        /// assert_eq!(objective, Objective::Simpo(Simpo::default().with_beta(2.5)));
-        /// assert!(toml::from_str::<Objective>("method = 'simpo'\nbetta = 2.5").is_err());
-        /// # Ok::<(), toml::de::Error>(())
-        /// ```
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "method")]
-        #[non_exhaustive]
-        pub enum Objective {
-            $( $(#[$meta])* #[serde(rename = $name)] $variant($config), )*
-        }
-
-        $(
-            impl From<$config> for Objective {
-                fn from(config: $config) -> Self {
-                    Self::$variant(config)
-                }
-            }
-        )*
-
-        /// Option names of a method, without `method` itself; empty for an unknown method and for one without options.
-        ///
-        /// ```
-        /// assert_eq!(tropism_objectives::keys("simpo"), ["beta", "gamma_beta_ratio", "label_smoothing"]);
-        /// ```
-        pub fn keys(method: &str) -> &'static [&'static str] {
-            match method {
-                $( $name => $config::KEYS, )*
-                _ => &[],
-            }
-        }
-
-        impl Objective {
-            /// All methods with their default options, in the order of [`METHODS`].
-            pub fn defaults() -> Vec<Self> {
-                vec![$( Self::$variant($config::default()) ),*]
-            }
-
-            /// The method's name, one of [`METHODS`].
-            pub fn name(&self) -> &'static str {
-                match self { $( Self::$variant(_) => $name, )* }
-            }
-
-            /// Checks the method's options.
-            ///
-            /// # Errors
-            /// [`ObjectiveError::Config`] or [`ObjectiveError::Option`], naming method, option and value.
-            pub fn check(&self) -> Result<(), ObjectiveError> {
-                match self { $( Self::$variant(config) => config.check(), )* }
-            }
-
-            /// The kind of input that the loss reads.
-            pub fn input(&self) -> InputKind {
-                match self { $( Self::$variant(config) => config.input(), )* }
-            }
-
-            /// Whether the loss compares the policy with a frozen reference model.
-            pub fn needs_reference(&self) -> bool {
-                match self { $( Self::$variant(config) => config.needs_reference(), )* }
-            }
-
-            /// The constants that the loss reads beside log-probabilities.
-            pub fn columns(&self) -> Vec<Column> {
-                match self { $( Self::$variant(config) => config.columns(), )* }
-            }
-
-            /// Whether the loss also reads the tokens of prompts.
-            pub fn reads_prompt(&self) -> bool {
-                match self { $( Self::$variant(config) => config.reads_prompt(), )* }
-            }
-
-            /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
-            pub fn couples_rows(&self) -> bool {
-                match self { $( Self::$variant(config) => config.couples_rows(), )* }
-            }
-
-            /// The loss of a batch.
-            ///
-            /// # Errors
-            /// [`ObjectiveError::WrongInput`], [`ObjectiveError::MissingReference`], [`ObjectiveError::UnusedReference`],
-            /// [`ObjectiveError::MissingColumn`], [`ObjectiveError::UnusedColumn`], [`ObjectiveError::Column`] when the
-            /// batch is not what the method reads, and those of the method.
-            pub fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
-                &self,
-                batch: Batch<P, C, E, D, T>,
-            ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
-                self.check()?;
-                match self {
-                    $( Self::$variant(config) => { batch.check($name, config)?; config.loss(batch) } )*
-                }
-            }
-        }
-    };
-}
-
-methods! {
     /// Supervised fine-tuning; see [`sft()`].
     Sft(Sft) = "sft";
     /// The best answer for a direction of rewards; see [`dpa()`].
@@ -307,18 +198,46 @@ methods! {
     Sum(Sum) = "sum";
 }
 
-/// Whether two names are the same, at compile time.
-const fn same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
+impl Objective {
+    /// The kind of input that the loss reads.
+    pub fn input(&self) -> InputKind {
+        with_config!(self, config => config.input())
     }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
+
+    /// Whether the loss compares the policy with a frozen reference model.
+    pub fn needs_reference(&self) -> bool {
+        with_config!(self, config => config.needs_reference())
     }
-    true
+
+    /// The constants that the loss reads beside log-probabilities.
+    pub fn columns(&self) -> Vec<Column> {
+        with_config!(self, config => config.columns())
+    }
+
+    /// Whether the loss also reads the tokens of prompts.
+    pub fn reads_prompt(&self) -> bool {
+        with_config!(self, config => config.reads_prompt())
+    }
+
+    /// Whether a row's loss depends on the other rows of its batch, so that a step must not be split.
+    pub fn couples_rows(&self) -> bool {
+        with_config!(self, config => config.couples_rows())
+    }
+
+    /// The loss of a batch.
+    ///
+    /// # Errors
+    /// [`ObjectiveError::WrongInput`], [`ObjectiveError::MissingReference`], [`ObjectiveError::UnusedReference`],
+    /// [`ObjectiveError::MissingColumn`], [`ObjectiveError::UnusedColumn`], [`ObjectiveError::Column`] when the
+    /// batch is not what the method reads, and those of the method.
+    pub fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
+        &self,
+        batch: Batch<P, C, E, D, T>,
+    ) -> Result<LossTerms<P, E, D, T>, ObjectiveError> {
+        self.check()?;
+        with_config!(self, config => {
+            batch.check(self.name(), config)?;
+            config.loss(batch)
+        })
+    }
 }

@@ -193,7 +193,7 @@ pub use tropism_core::{
 pub use batch::Batch;
 pub use combined::{Sum, Term};
 pub use error::ObjectiveError;
-pub use family::{METHODS, ORIGINS, Objective, Origin, keys};
+pub use family::{METHODS, ORIGINS, Objective, keys};
 pub use input::{Input, InputKind};
 pub use listwise::*;
 pub use method::Method;
@@ -201,5 +201,5 @@ pub use online::*;
 pub use pairwise::*;
 pub use reward::*;
 pub use supervised::*;
-pub use tropism_core::{Column, Domain, Per};
+pub use tropism_core::{Column, Domain, Origin, Per};
 pub use unpaired::*;

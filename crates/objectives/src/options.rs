@@ -7,18 +7,10 @@ pub(crate) use tropism_core::options::{
 
 use crate::{InputKind, Objective, ObjectiveError};
 
-/// [`tropism_core::options!`] with this crate's error, and with the paper or trainer that the method is from:
-/// `Name = "name", "Title, arXiv number" { … }`.
+/// [`tropism_core::options!`] with this crate's error; the method's paper or trainer follows its name.
 macro_rules! options {
-    ($(#[$meta:meta])* $name:ident = $method:literal, $source:literal { $($options:tt)* }) => {
-        tropism_core::options! { crate::ObjectiveError; $(#[$meta])* $name = $method { $($options)* } }
-
-        impl $name {
-            /// The paper or trainer that the method is from.
-            pub const SOURCE: &'static str = $source;
-            /// Path of the method's file in the repository.
-            pub(crate) const FILE: &'static str = file!();
-        }
+    ($($declaration:tt)*) => {
+        tropism_core::options! { crate::ObjectiveError; $($declaration)* }
     };
 }
 pub(crate) use options;

@@ -11,7 +11,7 @@
 //! | advantages of tokens | [`gae()`], [`reinforce()`], [`step_normalized()`], [`turn_mixture()`], [`whiten()`] |
 //! | rewards | [`token_rewards()`], [`sequence_penalty()`], [`adapted_coefficient()`], [`soft_overlong()`] |
 //! | several rewards, agents | [`label_regression()`], [`floor_penalty()`], [`search_steps()`] |
-//! | which groups | [`dynamic_sampling()`], [`pass_rate_bins()`] |
+//! | which groups and tasks | [`dynamic_sampling()`], [`pass_rate_bins()`], [`Curriculum`] |
 //! | surrogates by token | [`grpo()`], [`dr_grpo()`], [`bnpo()`], [`dapo()`], [`cispo()`], [`sapo()`], [`ppo()`] |
 //! | surrogates by completion | [`gspo()`], [`gspo_token()`], [`gmpo()`], [`luspo()`], [`vespo()`], [`rloo()`] |
 //! | right against wrong | [`disco()`], [`drpo()`] |
@@ -123,7 +123,7 @@ pub use critic::{Critic, ValueClip, value_loss};
 pub use discriminative::*;
 pub use entropy::entropy_threshold;
 pub use error::PolicyGradientError;
-pub use family::{METHODS, PolicyGradient, keys};
+pub use family::{METHODS, ORIGINS, PolicyGradient, keys};
 pub use field::{Coupling, Field, Need};
 pub use groups::Groups;
 pub use kl::{AdaptiveKl, Estimator, KlPenalty, KlWeighting, adapted_coefficient};
@@ -134,3 +134,4 @@ pub use row::RatioLevel;
 pub use sampler::{CorrectionLevel, OutOfBounds, SamplerCorrection};
 pub use shaping::*;
 pub use surrogates::*;
+pub use tropism_core::Origin;

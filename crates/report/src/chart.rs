@@ -10,15 +10,15 @@ use crate::format::number;
 /// Size of the drawing; it is scaled to the width of the page, and twice the usual size keeps whole pixels fine.
 const SIZE: (u32, u32) = (960, 540);
 /// Stands for the page's text colour until the drawing is done, and is used for nothing else.
-const INK: RGBColor = RGBColor(1, 2, 3);
+pub(crate) const INK: RGBColor = RGBColor(1, 2, 3);
 /// Above this many points a curve is drawn pale, with a smoothed one on top.
 const SMOOTH_ABOVE: usize = 60;
 /// Values beyond this cannot be placed on an axis.
 const DRAWABLE: f64 = 1e30;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Plotted = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(crate) type Plotted = Result<(), Box<dyn std::error::Error>>;
 
 /// Colours of the curves, readable on light and on dark ground.
 pub(crate) const COLOURS: [(RGBColor, &str); 6] = [
@@ -29,6 +29,11 @@ pub(crate) const COLOURS: [(RGBColor, &str); 6] = [
     (RGBColor(137, 87, 229), "#8957e5"),
     (RGBColor(27, 158, 158), "#1b9e9e"),
 ];
+
+/// Whether a value can be placed on an axis.
+pub(crate) fn drawable(value: f64) -> bool {
+    value.is_finite() && value.abs() <= DRAWABLE
+}
 
 /// A curve with the points that can be drawn.
 pub(crate) struct Line {
@@ -41,7 +46,6 @@ pub(crate) struct Line {
 impl Line {
     /// Keeps the points that can be drawn.
     pub(crate) fn of(points: &[(f64, f64)]) -> Self {
-        let drawable = |v: f64| v.is_finite() && v.abs() <= DRAWABLE;
         let kept: Vec<(f64, f64)> = points.iter().copied().filter(|p| drawable(p.0) && drawable(p.1)).collect();
         Self { skipped: points.len() - kept.len(), points: kept }
     }
@@ -64,11 +68,11 @@ pub(crate) fn draw(names: &[&str], lines: &[Line]) -> Result<Option<String>, Rep
     let drawn = plot(&area, (x, y), lines).and_then(|()| Ok(area.present()?));
     drop(area);
     drawn.map_err(|e| ReportError::Chart { curves: names.join(", "), reason: e.to_string() })?;
-    Ok(Some(inline(&svg, &names.join(", "))))
+    Ok(Some(inline(&svg, SIZE, &names.join(", "))))
 }
 
 /// Ends of an axis: the values' ends, moved apart by a share of their distance, and never together.
-fn range(values: impl Iterator<Item = f64>, pad: f64) -> (f64, f64) {
+pub(crate) fn range(values: impl Iterator<Item = f64>, pad: f64) -> (f64, f64) {
     let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
     let span = high - low;
     let least = low.abs().max(high.abs()).max(1e-9) * 1e-6;
@@ -131,10 +135,9 @@ fn smooth(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 /// Fits the drawing into the page: its own size and namespace go, the ink becomes the page's colour.
-fn inline(svg: &str, label: &str) -> String {
+pub(crate) fn inline(svg: &str, (width, height): (u32, u32), label: &str) -> String {
     let body = svg.split_once('>').map_or("", |(_, body)| body);
     let body = body.replace("\"#010203\"", "\"currentColor\"");
-    let (width, height) = SIZE;
     let label = crate::html::escape(label);
     format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">{body}")
 }

@@ -1,9 +1,10 @@
-//! The self-contained HTML report of a run.
+//! The self-contained HTML reports of runs and of evaluations.
 //!
 //! [`Report`] is plain data that the runner fills; [`render`] turns it into one HTML page and [`write()`] puts that page
-//! into a file. The page loads nothing: no script, font, picture or style sheet from elsewhere. Curves are inline SVG,
-//! colours follow the reader's light or dark preference, and all text is escaped. The same report always gives the
-//! same bytes. Nothing is computed here beyond what drawing needs; metrics arrive with their intervals.
+//! into a file. [`Evaluation`], [`render_evaluation`] and [`write_evaluation`] do the same for win rates, tables and plots.
+//! A page loads nothing: no script, font, picture or style sheet from elsewhere. Curves are inline SVG, colours follow the
+//! reader's light or dark preference, and all text is escaped. The same report always gives the same bytes. Nothing is
+//! computed here beyond what drawing needs; metrics arrive with their intervals.
 //!
 //! ```
 //! use tropism_report::{Curve, MetricRow, Report, StageReport, render};
@@ -27,16 +28,19 @@
 
 mod chart;
 mod error;
+mod evaluation;
 mod format;
 mod html;
 mod metrics;
 mod model;
 mod page;
 mod panels;
+mod plots;
 mod samples;
 mod write;
 
 pub use error::ReportError;
+pub use evaluation::{Bar, Bin, Cell, Dot, Evaluation, Plot, PlotKind, Sample, Table, render_evaluation};
 pub use model::{Better, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
 pub use page::render;
-pub use write::write;
+pub use write::{write, write_evaluation};

@@ -9,23 +9,26 @@ use crate::{Better, MetricRow, Report};
 /// Writes a table of metrics with interval bars.
 pub(crate) fn table(html: &mut Html, rows: &[MetricRow]) {
     html.markup("<div class=\"wide\"><table>\n<thead><tr><th>Metric</th><th class=\"n\">Value</th>");
-    html.markup("<th class=\"n\">Interval</th><th></th><th class=\"n\">n</th></tr></thead>\n<tbody>\n");
+    html.markup("<th class=\"n\">Interval</th><th></th><th class=\"n\">n</th>");
+    let methods = rows.iter().any(|row| row.method.is_some());
+    html.markup(if methods { "<th>Method</th>" } else { "" }).markup("</tr></thead>\n<tbody>\n");
     for row in rows {
         html.element("<tr><td>", &row.name, "").markup(arrow(row.better)).markup("</td>");
         html.element("<td class=\"n\"><b>", &number(row.value), "</b></td>");
         html.element("<td class=\"n\">", &interval(row).unwrap_or_default(), "</td>");
         html.markup("<td class=\"bar\">").drawing(&bar(row)).markup("</td>");
         let n = row.n.map(|n| n.to_string()).unwrap_or_default();
-        html.element("<td class=\"n\">", &n, "</td></tr>\n");
+        html.element("<td class=\"n\">", &n, "</td>");
+        if methods {
+            html.element("<td class=\"quiet\">", row.method.as_deref().unwrap_or_default(), "</td>");
+        }
+        html.markup("</tr>\n");
     }
     html.markup("</tbody></table></div>\n");
 }
 
-/// The headline: the first final metric, large, and where it stood after the first stage that has it.
-pub(crate) fn headline(html: &mut Html, report: &Report) {
-    let Some(main) = report.final_metrics.first() else {
-        return;
-    };
+/// The headline: a metric, large, and where it stood before.
+pub(crate) fn headline(html: &mut Html, main: &MetricRow, before: Option<String>) {
     html.element("<div class=\"headline\"><p class=\"label\">", &main.name, "");
     html.markup(arrow(main.better)).element("</p><p class=\"figure\">", &number(main.value), "</p>");
     let mut line = Vec::new();
@@ -35,12 +38,16 @@ pub(crate) fn headline(html: &mut Html, report: &Report) {
     if let Some(n) = main.n {
         line.push(format!("n = {n}"));
     }
-    let before = report.stages.iter().find_map(|stage| {
-        let row = stage.metrics.iter().find(|row| row.name == main.name)?;
-        Some(format!("{} after {}", number(row.value), stage.name))
-    });
     line.extend(before);
     html.element("<p class=\"quiet\">", &line.join(" · "), "</p></div>\n");
+}
+
+/// Where a metric stood after the first stage that has it.
+pub(crate) fn before(report: &Report, main: &MetricRow) -> Option<String> {
+    report.stages.iter().find_map(|stage| {
+        let row = stage.metrics.iter().find(|row| row.name == main.name)?;
+        Some(format!("{} after {}", number(row.value), stage.name))
+    })
 }
 
 /// The interval as text.

@@ -55,6 +55,9 @@ pub struct MetricRow {
     pub n: Option<u64>,
     /// Which direction is the good one, where there is one.
     pub better: Option<Better>,
+    /// How value and interval were computed, where that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
 }
 
 /// The good direction of a metric.
@@ -117,6 +120,12 @@ impl MetricRow {
     #[must_use]
     pub fn with_n(self, n: u64) -> Self {
         Self { n: Some(n), ..self }
+    }
+
+    /// Sets the method.
+    #[must_use]
+    pub fn with_method(self, method: impl Into<String>) -> Self {
+        Self { method: Some(method.into()), ..self }
     }
 
     /// Sets the good direction.

@@ -12,7 +12,7 @@ const STYLE: &str = include_str!("style.css");
 /// [`ReportError::Chart`] when a chart cannot be drawn.
 pub fn render(report: &Report) -> Result<String, ReportError> {
     let mut html = Html::default();
-    head(&mut html, report);
+    head(&mut html, title(report));
     top(&mut html, report);
     stages_overview(&mut html, &report.stages);
     if !report.final_metrics.is_empty() {
@@ -29,12 +29,12 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
 }
 
 /// Head and styles. The policy forbids the page to load anything, whatever a text in it may try.
-fn head(html: &mut Html, report: &Report) {
+pub(crate) fn head(html: &mut Html, title: &str) {
     html.markup("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     html.markup("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     html.markup("<meta name=\"color-scheme\" content=\"light dark\">\n");
     html.markup("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n");
-    html.element("<title>", title(report), "</title>\n");
+    html.element("<title>", title, "</title>\n");
     html.markup("<style>\n").markup(STYLE).markup("</style>\n</head>\n<body>\n<main>\n");
 }
 
@@ -52,7 +52,9 @@ fn top(html: &mut Html, report: &Report) {
         line = format!("{} · {line}", methods.join(" → "));
     }
     html.element("<p class=\"quiet\">", &line, "</p>\n");
-    metrics::headline(html, report);
+    if let Some(main) = report.final_metrics.first() {
+        metrics::headline(html, main, metrics::before(report, main));
+    }
     if !report.summary.is_empty() {
         html.facts(&report.summary);
     }

@@ -5,6 +5,7 @@
 //!
 //! - [`number`] reads numbers out of answers (digits or English words) and writes them as words;
 //! - [`numeric`], [`marked`] and [`exact`] are verifiers of a number, of a number behind a marker (GSM8K), and of a fixed string;
+//! - [`short_answer`] is a verifier of a name in words, with its other names (exact match, word F1);
 //! - [`mod@format`] asks for sections, [`repetition`] takes something off for phrases that come again;
 //! - [`length`] counts words and takes something off for over-long answers;
 //! - [`combine`] adds named rewards with weights.
@@ -37,6 +38,7 @@ pub mod number;
 pub mod numeric;
 pub mod repetition;
 pub mod reward;
+pub mod short_answer;
 pub mod verdict;
 
 pub use combine::{Combined, Part, Score};
@@ -50,4 +52,5 @@ pub use number::Number;
 pub use numeric::{Numeric, Which};
 pub use repetition::Repetition;
 pub use reward::Reward;
+pub use short_answer::{ShortAnswer, normalized, word_f1};
 pub use verdict::Verdict;

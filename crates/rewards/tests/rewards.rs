@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use tropism_rewards::combine::{Part, weighted_sum};
 use tropism_rewards::length::{characters, words};
 use tropism_rewards::{
-    Combined, Exact, JUDGED_CHARACTERS, LengthPenalty, Numeric, Reward, RewardError, Unit, Verdict, Which,
+    Combined, Exact, JUDGED_CHARACTERS, LengthPenalty, Numeric, Reward, RewardError, ShortAnswer, Unit, Verdict, Which,
+    normalized, word_f1,
 };
 
 /// A reward that always says the same.
@@ -67,6 +68,37 @@ fn exact_verdicts() {
     let long = "a".repeat(JUDGED_CHARACTERS);
     assert_eq!(exact.verdict(&long, &long), Verdict::Correct);
     assert_eq!(exact.verdict(&format!("{long}b"), &long), Verdict::Wrong);
+}
+
+#[test]
+fn short_answers() {
+    let short = ShortAnswer::default();
+    assert_eq!(short.verdict("", "Paris"), Some(Verdict::Unreadable));
+    assert_eq!(short.verdict("the...", "Paris"), Some(Verdict::Unreadable));
+    assert_eq!(short.verdict("Paris is it", "Paris"), Some(Verdict::Wrong));
+    assert_eq!(short.verdict("Paris", " \nthe\n"), None);
+    assert_eq!(short.score("", "paris", Some("Paris")), Ok(Some(1.0)));
+    assert_eq!(short.score("", "paris", None), Ok(None));
+    let message = short.score("", "paris", Some("?!")).unwrap_err().to_string();
+    assert!(message.contains("short_answer") && message.contains("names with a word"), "{message}");
+    let bars = ShortAnswer { separator: "|".to_owned() };
+    assert_eq!(bars.verdict("big apple", "New York|The Big Apple"), Some(Verdict::Correct));
+    assert_eq!(short.verdict("big apple", "New York|The Big Apple"), Some(Verdict::Wrong));
+    assert_eq!(ShortAnswer { separator: String::new() }.verdict("ab", "a\nb"), Some(Verdict::Wrong));
+    let long = "a".repeat(JUDGED_CHARACTERS);
+    assert_eq!(short.verdict(&long, &long), Some(Verdict::Correct));
+    assert_eq!(short.verdict(&format!("{long}b"), &long), Some(Verdict::Wrong));
+    // Each word counts as often as both have it: 1 of 2 said, 1 of 3 wanted.
+    let of = |p: f64, r: f64| 2.0 * p * r / (p + r);
+    assert_eq!(word_f1("york york", "New York City"), of(0.5, 1.0 / 3.0));
+    assert_eq!((word_f1("", "x"), word_f1("the", "."), word_f1("x", "y")), (0.0, 1.0, 0.0));
+    assert_eq!(short.f1("new york", "NYC\nNew York City"), Some(of(1.0, 2.0 / 3.0)));
+    // Texts without end are read up to the limit.
+    for part in ["the ", "!", "paris ", "é", "\u{130}", "\n"] {
+        let text = part.repeat(2_000_000);
+        assert_ne!(short.verdict(&text, "Paris").unwrap(), Verdict::Correct, "{part}");
+        assert!((0.0..1.0).contains(&word_f1(&text, "Paris")), "{part}");
+    }
 }
 
 #[test]
@@ -184,6 +216,25 @@ proptest! {
             let long = penalty.penalty(&format!("{text}{more}"));
             prop_assert!(long <= short, "{} > {}", long, short);
         }
+    }
+
+    /// The sixth invariant of search agents: what exact match does not see.
+    #[test]
+    fn invariant_6_exact_match_ignores_case_articles_punctuation_and_order_of_names(
+        words in prop::collection::vec("[b-zäöü]{1,6}", 1..5), other in "[b-z]{7}", article in prop::sample::select(vec!["a", "An", "THE"]),
+        mark in prop::sample::select(vec!["!", "...", "\"", ",", "'"]),
+    ) {
+        prop_assume!(!words.iter().any(|w| matches!(w.as_str(), "an" | "the")));
+        let (truth, short) = (words.join(" "), ShortAnswer::default());
+        let dressed = format!("{mark}{article}  {}{mark}", truth.to_uppercase());
+        prop_assert_eq!(normalized(&dressed), normalized(&truth));
+        let names = [format!("{truth}\n{other}"), format!("{other}\n{truth}")];
+        for names in &names {
+            prop_assert_eq!(short.verdict(&dressed, names), Some(Verdict::Correct));
+            prop_assert_eq!(short.verdict(&format!("{truth} {other}"), names), Some(Verdict::Wrong));
+        }
+        prop_assert_eq!(word_f1(&dressed, &truth), 1.0);
+        prop_assert_eq!(normalized(&normalized(&dressed)), normalized(&dressed));
     }
 
     #[test]

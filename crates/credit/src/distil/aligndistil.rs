@@ -11,7 +11,7 @@ use crate::{CreditBatch, CreditError, CreditKind, CreditMethod, Normalization, T
 
 options! {
     /// Options of [`aligndistil()`] and of the divergence that it sums.
-    AlignDistil = "aligndistil" {
+    AlignDistil = "aligndistil", "AlignDistil: Token-Level Alignment as Adaptive Policy Distillation, arXiv 2503.02832" {
         /// Inverse temperature that the two models were trained with, `β₀ > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// How the teacher's logits are made: `"extrapolated"` (the default) or `"interpolated"`.

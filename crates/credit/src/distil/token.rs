@@ -60,6 +60,26 @@ impl Distillation {
         self.beta / token.strength
     }
 
+    /// Log-probabilities `log q` of the teacher, at the temperature, for the entries of a chunk of logits, once a token has been
+    /// read in all passes.
+    ///
+    /// ```
+    /// use tropism_core::VocabularyFigure;
+    /// use tropism_credit::{AlignDistil, Strength};
+    ///
+    /// // Twice the distance from (½, ½) to (¾, ¼) in logits.
+    /// let figure = AlignDistil::default().with_strength(Strength::Constant(1.0)).distillation()?;
+    /// let logits: [&[f64]; 3] = [&[0.0, 0.0], &[3.0_f64.ln(), 0.0], &[0.0, 0.0]];
+    /// let mut token = figure.start();
+    /// (0..figure.passes()).for_each(|pass| figure.read(pass, &mut token, &logits));
+    /// assert!((figure.teacher_logps(&token, &logits)[0] - 0.9_f64.ln()).abs() < 1e-12);
+    /// # Ok::<(), tropism_credit::CreditError>(())
+    /// ```
+    pub fn teacher_logps(&self, token: &DistilToken, logits: &[&[f64]]) -> Vec<f64> {
+        let (mixed, teacher) = (self.mixed(token), token.teacher.value());
+        (0..logits[0].len()).map(|v| mixed(logits, v).1 - teacher).collect()
+    }
+
     /// Logits of student and teacher over the temperature; the teacher's up to a shift that all entries share.
     fn mixed(&self, token: &DistilToken) -> impl Fn(&[&[f64]], usize) -> (f64, f64) + use<> {
         let [a, b] = self.teacher.weights(token.strength);

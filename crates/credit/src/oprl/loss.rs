@@ -33,7 +33,7 @@ impl Pairing {
 
 options! {
     /// Options of [`oprl()`].
-    Oprl = "oprl" {
+    Oprl = "oprl", "OPRL: Online Process Reward Learning for Agentic RL, arXiv 2509.19199" {
         /// Inverse temperature of the step rewards, `β > 0`; 0.05 by default.
         beta: f64 = 0.05, with_beta, positive;
         /// Whether a trajectory's step rewards are summed (`"sum"`, the default and the paper) or averaged (`"mean"`, the

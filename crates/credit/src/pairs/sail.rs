@@ -4,15 +4,15 @@ use dfdx::prelude::*;
 use tropism_core::options::{finite, not_negative, optional, positive};
 use tropism_core::{Column, CoreError, Domain, LossTerms, PairTokens, Per, TokenLogps};
 
+use super::attention::attention_weights;
 use super::tgdpo::induced_rewards;
 use super::weighted::{Ratios, Scales, weighted_pairs};
-use crate::figures::row_sums;
 use crate::method::options;
 use crate::{CreditBatch, CreditError, CreditKind, CreditMethod, Tgdpo, guidance_weights};
 
 options! {
     /// Options of [`sail()`].
-    Sail = "sail" {
+    Sail = "sail", "Diagnose, Localize, Align, arXiv 2509.23188 (the authors' code)" {
         /// Inverse temperature, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight of the scorer's token rewards, `a`; 0.5 by default, 0 is DPO.
@@ -26,7 +26,7 @@ options! {
 
 options! {
     /// Options of [`sail_attention()`].
-    SailAttention = "sail_attention" {
+    SailAttention = "sail_attention", "Diagnose, Localize, Align, arXiv 2509.23188 (the paper's description)" {
         /// Inverse temperature, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight of the chosen tokens' mean negative log-likelihood, at least 0; 0 by default.
@@ -126,8 +126,8 @@ pub fn sail<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 
 /// SAIL with weights by attention, as the paper describes it.
 ///
-/// With `c_t ≥ 0`, the attention from answer token `t` to the system instruction, averaged over focal heads, `[P, C]` row by
-/// row (columns `instruction_attention/chosen` and `instruction_attention/rejected`), and `n` tokens in a completion:
+/// With `c_t ≥ 0`, the attention from answer token `t` to the system instruction, averaged over focal heads
+/// ([`instruction_attention`](crate::instruction_attention)), `[P, C]` row by row (columns `instruction_attention/chosen` and `instruction_attention/rejected`), and `n` tokens in a completion:
 ///
 /// ```text
 /// ω_t = n c_t / Σ_s c_s     z = β (Σ_{t ∈ y_w} ω_t Δ_t − Σ_{t ∈ y_l} ω_t Δ_t)
@@ -174,31 +174,4 @@ pub fn sail_attention<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     let ratios = Ratios::new(&policy, &reference)?;
     let scales = Scales { beta: config.beta, sft_weight: config.sft_weight };
     weighted_pairs(policy, &ratios, [chosen, rejected], &scales)
-}
-
-/// `n c_t / Σ_s c_s` over the counted cells of each row of `columns` cells, 0 elsewhere.
-///
-/// # Errors
-/// [`CreditError::Core`] unless there is one entry of `attention` per cell; [`CreditError::Value`] for a row with tokens whose
-/// attention adds up to nothing, or to no number.
-///
-/// ```
-/// use tropism_credit::attention_weights;
-///
-/// let weights = attention_weights(&[0.3, 0.1, 9.0], &[true, true, false], 3)?;
-/// assert!((weights[0] - 1.5).abs() < 1e-15 && (weights[1] - 0.5).abs() < 1e-15 && weights[2] == 0.0);
-/// # Ok::<(), tropism_credit::CreditError>(())
-/// ```
-pub fn attention_weights(attention: &[f64], mask: &[bool], columns: usize) -> Result<Vec<f64>, CreditError> {
-    CoreError::check_size("attention", mask.len(), attention.len())?;
-    if columns == 0 {
-        return Err(CoreError::Empty { what: "attention" }.into());
-    }
-    let kept: Vec<f64> = attention.iter().zip(mask).map(|(&c, &m)| if m { c } else { 0.0 }).collect();
-    let sums = row_sums(&kept, columns);
-    let counts: Vec<f64> = mask.chunks(columns).map(|row| row.iter().filter(|m| **m).count() as f64).collect();
-    let totals: Vec<f64> = sums.iter().zip(&counts).map(|(&s, &n)| if n == 0.0 { 1.0 } else { s }).collect();
-    let requirement = "positive and finite; leave out completions that attend to no instruction";
-    CreditError::check_rows("summed attention", &totals, requirement, |s| s > 0.0 && s.is_finite())?;
-    Ok(kept.iter().enumerate().map(|(i, c)| counts[i / columns] * c / totals[i / columns]).collect())
 }

@@ -11,7 +11,7 @@ use crate::{CreditBatch, CreditError, CreditKind, CreditMethod};
 
 options! {
     /// Options of [`tdpo1()`].
-    Tdpo1 = "tdpo1" {
+    Tdpo1 = "tdpo1", "Token-level Direct Preference Optimization, arXiv 2404.11999" {
         /// Inverse temperature, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
     }
@@ -19,7 +19,7 @@ options! {
 
 options! {
     /// Options of [`tdpo2()`].
-    Tdpo2 = "tdpo2" {
+    Tdpo2 = "tdpo2", "Token-level Direct Preference Optimization, arXiv 2404.11999" {
         /// Inverse temperature, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight of the divergences, `α ≥ 0`; 0.5 by default, 0 is DPO.

@@ -11,7 +11,7 @@ use crate::{CreditBatch, CreditError, CreditKind, CreditMethod};
 
 options! {
     /// Options of [`tgdpo()`].
-    Tgdpo = "tgdpo" {
+    Tgdpo = "tgdpo", "TGDPO: Token-Level Reward Guidance for Direct Preference Optimization, arXiv 2506.14574" {
         /// Inverse temperature of the margin, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Strength of the guidance, `α`; 0.5 by default, 0 is DPO.

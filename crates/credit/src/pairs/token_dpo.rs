@@ -10,7 +10,7 @@ use crate::{CreditBatch, CreditError, CreditKind, CreditMethod};
 
 options! {
     /// Options of [`token_dpo()`].
-    TokenDpo = "token_dpo" {
+    TokenDpo = "token_dpo", "From r to Q*: Your Language Model is Secretly a Q-Function, arXiv 2404.12358" {
         /// Inverse temperature, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
     }
@@ -18,7 +18,7 @@ options! {
 
 options! {
     /// Options of [`weighted_token_dpo()`].
-    WeightedTokenDpo = "weighted_token_dpo" {
+    WeightedTokenDpo = "weighted_token_dpo", "TGDPO: Token-Level Reward Guidance for Direct Preference Optimization, arXiv 2506.14574 (the general form)" {
         /// Inverse temperature, `β > 0`; 0.1 by default.
         beta: f64 = 0.1, with_beta, positive;
         /// Weight of the chosen tokens' mean negative log-likelihood, at least 0; 0 by default.

@@ -77,9 +77,19 @@ fn worked_example() {
     close(&each(&|t| figure.weight(t)), &[0.01561656, 0.06271689], 6e-9);
     close(&each(&|t| figure.distance(t)), &[4.84702805, 0.04480777], 6e-9);
     close(&each(&|t| figure.value(t)), &[0.07569392, 0.00281020], 6e-9);
-    let q = worked().map(|row| dense(&config(), &row).1.iter().map(|q| q.exp()).collect::<Vec<f64>>());
+    let teacher = |k: usize| figure.teacher_logps(&tokens[k], &worked()[k].each_ref().map(Vec::as_slice));
+    let q = [0, 1].map(|k| teacher(k).iter().map(|q| q.exp()).collect::<Vec<f64>>());
     close(&q[0], &[0.99844093, 0.00000156, 0.00155750], 6e-9);
     close(&q[1], &[0.75496943, 0.17214501, 0.07288556], 6e-9);
+    // The sheet's logits of the teacher are those of unnormalised models: their differences are the same.
+    let z = [[7.20345791, -6.16311212, 0.74034579], [1.41889337, -0.05944668, -0.91889337]];
+    for k in 0..2 {
+        let q = teacher(k);
+        close(&[q[0] - q[1], q[0] - q[2]], &[z[k][0] - z[k][1], z[k][0] - z[k][2]], 6e-9);
+    }
+    let p = worked().map(|row| logps(&row[0], 1.0).iter().map(|p| p.exp()).collect::<Vec<f64>>());
+    close(&p[0], &[0.39069383, 0.28943311, 0.31987306], 6e-9);
+    close(&p[1], &[0.62853172, 0.23122390, 0.14024438], 6e-9);
     let mean = each(&|t| figure.value(t)).iter().sum::<f64>() / 2.0;
     close(&[mean], &[0.0392520599379826], 1e-15);
     let want = [[-0.01764891, 0.01645549, 0.00119341], [-0.00449577, 0.00181446, 0.00268131]];
@@ -90,7 +100,7 @@ fn worked_example() {
 }
 
 #[test]
-fn models_that_agree_give_the_largest_weight_and_no_reward() {
+fn invariant_1_models_that_agree_give_the_largest_weight_and_no_reward() {
     let figure = config().distillation().unwrap();
     let [student, model, _] = worked()[0].clone();
     let token = read(&figure, &[student.clone(), model.clone(), model.clone()], 2);
@@ -103,7 +113,7 @@ fn models_that_agree_give_the_largest_weight_and_no_reward() {
 }
 
 #[test]
-fn a_student_at_the_teacher_has_no_loss_and_no_gradient() {
+fn invariant_2_a_student_at_the_teacher_has_no_loss_and_no_gradient() {
     for distance in [Distance::ReverseKl, Distance::ForwardKl, Distance::TotalVariation] {
         let options = config().with_strength(Strength::Constant(2.0)).with_distance(distance);
         let figure = options.distillation().unwrap();
@@ -120,7 +130,7 @@ fn a_student_at_the_teacher_has_no_loss_and_no_gradient() {
 }
 
 #[test]
-fn shifted_logits_change_nothing() {
+fn invariant_3_shifted_logits_change_nothing() {
     let figure = config().distillation().unwrap();
     for row in worked() {
         let shifted = [40.0, -300.0, 5.5].iter().zip(&row).map(|(by, z)| z.iter().map(|z| z + by).collect());
@@ -133,7 +143,7 @@ fn shifted_logits_change_nothing() {
 
 /// `Σ_v π_v [β₀ log(π_dpo/π_ref) − β log(π/π_ref)] = −β KL(π ‖ π*) + β log Σ_v e^{z*_v}`, `z*` from log-probabilities.
 #[test]
-fn theorem_1_holds_at_each_token() {
+fn invariant_4_theorem_1_holds_at_each_token() {
     let (beta, beta0) = (0.05, 0.1);
     let strength = Strength::Constant(beta0 / beta);
     let figure = config().with_teacher(Teacher::Interpolated).with_strength(strength).distillation().unwrap();
@@ -151,7 +161,7 @@ fn theorem_1_holds_at_each_token() {
 }
 
 #[test]
-fn constant_strengths_are_adaptive_ones_without_a_ratio() {
+fn invariant_5_constant_strengths_are_adaptive_ones_without_a_ratio() {
     let adaptive = config().with_strength(Strength::Adaptive { ratio: 0.0, floor: 1.7 }).distillation().unwrap();
     let constant = config().with_strength(Strength::Constant(1.7)).distillation().unwrap();
     for row in worked() {
@@ -167,7 +177,7 @@ fn figure_strength(figure: &Distillation, row: &Row) -> f64 {
 /// With `r = log(π_a/π_b)`: the teacher earns at least as much as the favoured model, the teacher of swapped models at most as
 /// much as the other.
 #[test]
-fn teachers_raise_the_contrastive_reward() {
+fn invariant_9_teachers_raise_the_contrastive_reward() {
     let mut rng = Rng(8);
     for _ in 0..50 {
         let [a, b] = [0; 2].map(|_| rng.reals(6, -2.0, 2.0));
@@ -200,7 +210,7 @@ fn any_config() -> impl Strategy<Value = AlignDistil> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn chunks_and_a_dense_computation_agree(config in any_config(), vocab in 1usize..40, size in 1usize..17,
+    fn invariants_6_7_8_hold_and_chunks_agree_with_a_dense_computation(config in any_config(), vocab in 1usize..40, size in 1usize..17,
             spread in prop::sample::select(vec![0.1, 3.0, 30.0]), seed in any::<u64>()) {
         let mut rng = Rng(seed);
         let row: Row = [0; 3].map(|_| rng.reals(vocab, -spread, spread));
@@ -218,6 +228,11 @@ proptest! {
             prop_assert!(token.strength() >= floor && token.strength() <= ratio + floor + 1e-12);
         }
         prop_assert!((figure.weight(&token) * token.strength() - 0.1).abs() < 1e-15);
+        // So does the teacher.
+        let (q, want) = (figure.teacher_logps(&token, &[&row[0], &row[1], &row[2]]), dense(&config, &row).1);
+        for (a, b) in q.iter().zip(&want) {
+            prop_assert!((a - b).abs() <= 1e-13 * scale.max(b.abs()), "{a}, not {b}");
+        }
         // Slopes of a chunk need the token alone.
         let at = size.min(vocab);
         let mut part = vec![0.0; at];
@@ -228,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn gradients_by_differences(config in any_config(), vocab in 1usize..9,
+    fn invariant_7_gradients_by_differences(config in any_config(), vocab in 1usize..9,
             spread in prop::sample::select(vec![0.3, 3.0, 12.0, 40.0]), seed in any::<u64>()) {
         let mut rng = Rng(seed);
         let row: Row = [0; 3].map(|_| rng.reals(vocab, -spread, spread));

@@ -55,7 +55,7 @@ fn worked_example_of_the_advantages() {
 }
 
 #[test]
-fn a_model_that_is_the_policy_gives_ln_2_and_episode_advantages_alone() {
+fn invariant_1_a_model_that_is_the_policy_gives_ln_2_and_episode_advantages_alone() {
     let zeros = [0.0; 7];
     close(&[solve(&zeros, &episodes(), &Oprl::default()).0], &[2.0_f64.ln()], 1e-15);
     let (up, down) = (0.57735027, -1.15470054);
@@ -67,7 +67,7 @@ fn a_model_that_is_the_policy_gives_ln_2_and_episode_advantages_alone() {
 }
 
 #[test]
-fn a_split_step_changes_means_but_not_sums() {
+fn invariant_2_a_split_step_changes_means_but_not_sums() {
     // The first step of the first trajectory in two.
     let split = [1.5, 0.5, -1.0, 0.5, 1.5, 1.0, -2.0, -0.5];
     let outcomes = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0];
@@ -76,10 +76,15 @@ fn a_split_step_changes_means_but_not_sums() {
     close(&[sum(&split, &longer)], &[sum(&RATIOS, &episodes())], 1e-14);
     let config = Oprl::default().with_normalization(Normalization::Mean);
     assert!((solve(&split, &longer, &config).0 - solve(&RATIOS, &episodes(), &config).0).abs() > 1e-3);
+    // Tokens of a step may change places.
+    let (model, old) = ([-1.0, -0.25, -2.0], [-0.5, -1.5, -0.75]);
+    let turned = |v: [f64; 3]| [v[2], v[0], v[1]];
+    let reward = |model: &[f64], old: &[f64]| step_rewards(&tokens(model), &tokens(old), 0.05, None).unwrap();
+    assert_eq!(reward(&turned(model), &turned(old)), reward(&model, &old));
 }
 
 #[test]
-fn a_group_with_one_outcome_has_no_pairs() {
+fn invariant_3_a_group_with_one_outcome_has_no_pairs() {
     let alike = Episodes::new(&[0, 0, 1], &[3; 3], &[1.0; 3]).unwrap();
     let dev = Cpu::default();
     let model = dev.tensor([1.0, 2.0, 3.0]);
@@ -99,7 +104,7 @@ fn a_group_with_one_outcome_has_no_pairs() {
 }
 
 #[test]
-fn alpha_0_is_the_episode_estimator() {
+fn invariants_4_7_alpha_0_is_the_episode_estimator() {
     for estimator in [Estimator::Standardized, Estimator::LeaveOneOut, Estimator::Centered, Estimator::Scaled] {
         let config = StepAdvantages::default().with_estimator(estimator);
         let without = step_advantages(&[0.0; 7], &episodes(), &config).unwrap();
@@ -110,10 +115,17 @@ fn alpha_0_is_the_episode_estimator() {
     // n / (n − 1) (r − mean), and 0 in sum over trajectories.
     close(&found, &[0.5, 0.5, 0.5, 0.5, 0.5, -1.0, -1.0], 1e-14);
     close(&[found[0] + found[2] + found[5]], &[0.0], 1e-14);
+    // The step part sums to 0 over all steps against their own mean, but not against that of first steps.
+    let steps = |baseline| {
+        let config = StepAdvantages::default().with_estimator(Estimator::LeaveOneOut).with_baseline(baseline);
+        let both = step_advantages(&rewards(), &episodes(), &config).unwrap();
+        both.iter().zip(&found).map(|(b, e)| b - e).sum::<f64>()
+    };
+    assert!(steps(StepBaseline::AllSteps).abs() < 1e-14 && steps(StepBaseline::FirstSteps).abs() > 1e-2);
 }
 
 #[test]
-fn pairs_never_cross_groups_and_rows_may_stand_in_any_order() {
+fn invariant_5_pairs_never_cross_groups_and_rows_may_stand_in_any_order() {
     let mut rng = Rng(3);
     let (trajectories, groups) = ([0, 1, 0, 2, 3, 2], [0, 0, 0, 1, 1, 1]);
     let outcomes = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
@@ -136,7 +148,7 @@ fn pairs_never_cross_groups_and_rows_may_stand_in_any_order() {
 }
 
 #[test]
-fn normalised_rewards_know_no_scale_and_stay_below_1() {
+fn invariant_6_normalised_rewards_know_no_scale_and_stay_below_1() {
     let (one, other) = (rewards(), rewards().iter().map(|r| 40.0 * r).collect::<Vec<f64>>());
     let largest = normalized_step_rewards(&one).iter().fold(0.0, |m: f64, r| m.max(r.abs()));
     close(&[largest], &[1.0 / (1.0 + 1e-6 / 0.1)], 1e-12);
@@ -146,7 +158,7 @@ fn normalised_rewards_know_no_scale_and_stay_below_1() {
 
 /// The loss is smallest where the margin is the log-odds of the preference.
 #[test]
-fn converged_margins_are_log_odds() {
+fn invariant_8_converged_margins_are_log_odds() {
     let share = 0.8_f64;
     let best = (share / (1.0 - share)).ln();
     let risk = |margin: f64| {
@@ -158,7 +170,7 @@ fn converged_margins_are_log_odds() {
 }
 
 #[test]
-fn clipped_rewards_are_bounded() {
+fn invariant_9_clipped_rewards_are_bounded() {
     let table = |v: &[f64]| TokenLogps::new(crate::common::row(v), &[true, true, true, false]).unwrap();
     let (model, old) = (table(&[-900.0, -1.0, 0.0, f64::NAN]), table(&[-1.0, -2.0, -500.0, f64::NAN]));
     close(&step_rewards(&model, &old, 0.05, Some(3.0)).unwrap(), &[0.05 * (-3.0 + 1.0 + 3.0)], 1e-14);

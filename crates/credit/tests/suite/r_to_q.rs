@@ -1,7 +1,7 @@
 //! Token credit, soft values and trees: worked numbers and invariants of "From r to Q*".
 
 use crate::common::plain::Rng;
-use crate::common::{close, pair, tokens, traced};
+use crate::common::{Pair, close, pair, tokens, traced};
 use tropism_credit::*;
 
 const BETA: f64 = 0.5;
@@ -92,7 +92,7 @@ fn worked_pair() {
 }
 
 #[test]
-fn credit_is_reward_shaped_by_values() {
+fn invariant_1_credit_is_reward_shaped_by_values() {
     let mut rng = Rng(2);
     for beta in [0.1, 0.5, 3.0] {
         let tree = random(3, 4, &mut rng);
@@ -107,7 +107,7 @@ fn credit_is_reward_shaped_by_values() {
 }
 
 #[test]
-fn credits_telescope_to_reward_minus_the_value_of_the_prompt() {
+fn invariant_2_credits_telescope_to_reward_minus_the_value_of_the_prompt() {
     let tree = random(2, 5, &mut Rng(6));
     let found = tree.solve(BETA).unwrap();
     let reward = |path: &[(usize, usize)]| along(path, |s, a| tree.states()[s][a].reward);
@@ -145,7 +145,7 @@ fn sums_of_credits_are_values_when_the_reward_comes_at_the_end() {
 }
 
 #[test]
-fn shaping_leaves_the_policy() {
+fn invariant_3_shaping_leaves_policy_preferences_and_loss() {
     let (mut rng, tree) = (Rng(11), random(3, 3, &mut Rng(10)));
     let potential = rng.reals(tree.states().len(), -4.0, 4.0);
     let mut shaped = tree.states().to_vec();
@@ -154,15 +154,52 @@ fn shaping_leaves_the_policy() {
             a.reward += a.next.map_or(0.0, |n| potential[n]) - potential[s];
         }
     }
-    let (one, two) = (tree.solve(BETA).unwrap(), SoftTree::new(shaped).unwrap().solve(BETA).unwrap());
+    let (one, two) = (tree.solve(BETA).unwrap(), SoftTree::new(shaped.clone()).unwrap().solve(BETA).unwrap());
     close(&two.logps.concat(), &one.logps.concat(), 1e-10);
     close(&two.credits.concat(), &one.credits.concat(), 1e-10);
     // Values move by the potential.
     close(&[two.values[0]], &[one.values[0] - potential[0]], 1e-10);
+    // Rewards of completions all move by the root's potential, so preferences do not, nor does the loss of any pair.
+    let shaped = SoftTree::new(shaped).unwrap();
+    let total = |tree: &SoftTree, path: &[(usize, usize)]| along(path, |s, a| tree.states()[s][a].reward);
+    let paths = sequences(&tree);
+    let (w, l) = (&paths[3], &paths[20]);
+    for path in &paths {
+        close(&[total(&shaped, path)], &[total(&tree, path) - potential[0]], 1e-10);
+    }
+    let loss = |values: &TreeValues, tree: &SoftTree| {
+        let of = |table: &[Vec<f64>], path: &[(usize, usize)]| path.iter().map(|&(s, a)| table[s][a]).collect::<Vec<f64>>();
+        let reference = tree_logps(tree);
+        let policy = pair(&of(&values.logps, w), &of(&values.logps, l));
+        let reference = pair(&of(&reference, w), &of(&reference, l));
+        token_dpo(policy, reference, &TokenDpo::default().with_beta(BETA)).unwrap().values()[0]
+    };
+    let margin = total(&tree, w) - total(&tree, l);
+    close(&[loss(&two, &shaped)], &[loss(&one, &tree)], 1e-10);
+    close(&[loss(&one, &tree)], &[(-margin).exp().ln_1p()], 1e-10);
 }
 
 #[test]
-fn at_the_reference_the_loss_is_ln_2_and_no_token_has_credit() {
+fn invariant_4_by_token_and_by_sequence_are_the_same_bits() {
+    use tropism_core::PairLogps;
+    use tropism_objectives::{Dpo, dpo};
+    let mut rng = Rng(13);
+    // Sums of multiples of 1/64 are exact in any order.
+    let mut logps = |n: usize| (0..n).map(|_| -(rng.whole(0, 256) as f64) / 64.0).collect::<Vec<f64>>();
+    for _ in 0..20 {
+        let [w, l, rw, rl] = [5, 3, 5, 3].map(&mut logps);
+        let by_token = traced(&w, &l, |policy| token_dpo(policy, pair(&rw, &rl), &TokenDpo::default().with_beta(0.125)));
+        let by_sequence = traced(&w, &l, |policy| {
+            let pairs = |tokens: Pair| PairLogps::from_tokens(tokens.chosen, tokens.rejected).unwrap();
+            let summed = PairLogps::from_tokens(policy.chosen, policy.rejected).unwrap();
+            dpo(summed, pairs(pair(&rw, &rl)), &Dpo::default().with_beta(0.125))
+        });
+        assert_eq!(by_token, by_sequence);
+    }
+}
+
+#[test]
+fn invariant_4_at_the_reference_the_loss_is_ln_2_and_no_token_has_credit() {
     let (w, l) = ([-1.0, -0.5, -2.0], [-0.3, -4.0]);
     let (loss, ..) = traced(&w, &l, |policy| token_dpo(policy, pair(&w, &l), &TokenDpo::default()));
     assert_eq!(loss, 2.0_f64.ln());
@@ -170,7 +207,7 @@ fn at_the_reference_the_loss_is_ln_2_and_no_token_has_credit() {
 }
 
 #[test]
-fn the_drift_is_minus_beta_times_the_divergence() {
+fn invariant_6_the_drift_is_minus_beta_times_the_divergence() {
     let mut rng = Rng(12);
     for _ in 0..50 {
         let (p, q) = (rng.reals(6, -4.0, 4.0), rng.reals(6, -4.0, 4.0));
@@ -183,7 +220,7 @@ fn the_drift_is_minus_beta_times_the_divergence() {
 }
 
 #[test]
-fn a_shift_of_logits_is_a_potential() {
+fn invariant_7_a_shift_of_logits_is_a_potential() {
     let z = [0.3, -1.2, 4.0, 0.0];
     let (one, two) = (soft_values(&z, BETA).unwrap(), soft_values(&z.map(|x| x + 7.0), BETA).unwrap());
     close(&two.actions, &one.actions.iter().map(|q| q + 3.5).collect::<Vec<f64>>(), 1e-14);
@@ -196,7 +233,7 @@ fn a_shift_of_logits_is_a_potential() {
 }
 
 #[test]
-fn proxy_tuning_has_its_two_limits() {
+fn invariant_8_proxy_tuning_has_its_two_limits() {
     let (base, proxy, reference) = ([0.2, 1.0, -0.5], [2.0, 0.1, 0.3], [0.5, 0.5, 1.5]);
     let logp = |z: &[f64]| soft_values(z, 1.0).unwrap().advantages;
     close(&proxy_logps(&base, &proxy, &reference, 0.0).unwrap(), &logp(&base), 1e-14);

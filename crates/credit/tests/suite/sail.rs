@@ -1,6 +1,7 @@
 //! SAIL: worked numbers and invariants.
 
-use crate::common::{close, pair, traced};
+use crate::common::{close, pair, row, traced};
+use tropism_core::{PairTokens, TokenLogps};
 use tropism_credit::*;
 
 const POLICY: [&[f64]; 2] = [&[-1.0, -0.5, -2.0], &[-0.7, -1.5]];
@@ -28,10 +29,12 @@ fn worked_example() {
     close(&chosen, &[-0.0507947261, -0.0497987511, -0.0510437198], 1e-10);
     close(&rejected, &[0.0512927136, 0.0493007636], 1e-10);
     close(&[worked(SCORER, &Sail::default().with_alpha(0.0)).0], &[0.6881596805], 1e-10);
+    let terms = sail(pair(POLICY[0], POLICY[1]), pair(REFERENCE[0], REFERENCE[1]), SCORER, &Sail::default()).unwrap();
+    close(terms.diagnostics.get("margins/weighted").unwrap(), &[0.00805], 1e-14);
 }
 
 #[test]
-fn without_credit_it_is_dpo() {
+fn invariant_1_without_credit_it_is_dpo() {
     assert_eq!(worked(SCORER, &Sail::default().with_alpha(0.0)), dpo());
     assert_eq!(worked(REFERENCE, &Sail::default()), dpo());
     let even = attended([&[0.25; 3], &[0.5; 2]]);
@@ -40,7 +43,7 @@ fn without_credit_it_is_dpo() {
 }
 
 #[test]
-fn a_scorer_that_prefers_a_token_raises_its_weight_if_chosen_and_lowers_it_if_rejected() {
+fn invariant_2_a_scorer_that_prefers_a_token_raises_its_weight_if_chosen_and_lowers_it_if_rejected() {
     let (_, chosen, rejected) = worked(SCORER, &Sail::default());
     // Token 1 of the chosen side is scored as by the reference: weight 1.
     assert!(chosen[0].abs() > chosen[1].abs() && chosen[2].abs() > chosen[1].abs());
@@ -49,7 +52,7 @@ fn a_scorer_that_prefers_a_token_raises_its_weight_if_chosen_and_lowers_it_if_re
 }
 
 #[test]
-fn a_weight_below_zero_needs_more_than_20_nats() {
+fn invariant_2_a_weight_below_zero_needs_more_than_20_nats() {
     let count = |nats: f64| {
         let rejected = [-0.9 + nats, -1.0];
         let scorer: [&[f64]; 2] = [SCORER[0], &rejected];
@@ -60,15 +63,23 @@ fn a_weight_below_zero_needs_more_than_20_nats() {
 }
 
 #[test]
-fn permuted_tokens_leave_the_loss() {
+fn invariant_3_permuted_and_masked_tokens_leave_the_loss() {
     let turn = |v: &[f64]| v.iter().rev().copied().collect::<Vec<f64>>();
     let [p, r, s] = [POLICY, REFERENCE, SCORER].map(|m| (turn(m[0]), turn(m[1])));
     let turned = sail(pair(&p.0, &p.1), pair(&r.0, &r.1), [&s.0, &s.1], &Sail::default()).unwrap();
     close(&turned.values(), &[worked(SCORER, &Sail::default()).0], 1e-15);
+    let masked = |v: &[f64]| {
+        let mask: Vec<bool> = (0..=v.len()).map(|i| i > 0).collect();
+        TokenLogps::new(row(&[&[f64::NAN], v].concat()), &mask).unwrap()
+    };
+    let pairs = |v: [&[f64]; 2]| PairTokens::new(masked(v[0]), masked(v[1])).unwrap();
+    let scorer = SCORER.map(|s| [&[40.0], s].concat());
+    let found = sail(pairs(POLICY), pairs(REFERENCE), [&scorer[0], &scorer[1]], &Sail::default()).unwrap();
+    close(&found.values(), &turned.values(), 1e-15);
 }
 
 #[test]
-fn attention_weights_average_to_1_and_know_no_scale() {
+fn invariant_7_attention_weights_average_to_1_and_know_no_scale() {
     let attention: [&[f64]; 2] = [&[0.1, 0.5, 0.3], &[0.2, 0.05]];
     let weights = attention_weights(attention[0], &[true; 3], 3).unwrap();
     close(&[weights.iter().sum::<f64>()], &[3.0], 1e-14);
@@ -76,6 +87,27 @@ fn attention_weights_average_to_1_and_know_no_scale() {
     close(&attended([&large, attention[1]]).1, &attended(attention).1, 1e-14);
     let want = dpo().1[0].abs();
     assert!(attended(attention).1[1].abs() > want && attended(attention).1[0].abs() < want);
+}
+
+#[test]
+fn attention_to_an_instruction_is_a_mean_over_heads() {
+    // Two heads, two answer tokens, four keys of which the second and third are the instruction.
+    let maps = [0.1, 0.2, 0.3, 0.4, 0.0, 0.5, 0.5, 0.0, 0.7, 0.1, 0.1, 0.1, 1.0, 0.0, 0.0, 0.0];
+    close(&instruction_attention(&maps, [2, 2, 4], 1..3).unwrap(), &[0.35, 0.5], 1e-15);
+    // All keys: what each query attends to, all of it.
+    close(&instruction_attention(&maps, [2, 2, 4], 0..4).unwrap(), &[1.0, 1.0], 1e-15);
+    // Uniform attention makes DPO of the loss.
+    let even = instruction_attention(&[0.25; 12], [1, 3, 4], 0..2).unwrap();
+    assert_eq!(attention_weights(&even, &[true; 3], 3).unwrap(), [1.0; 3]);
+    let fails = |maps: &[f64], size, span| instruction_attention(maps, size, span).unwrap_err().to_string();
+    assert!(fails(&maps, [2, 2, 3], 0..1).starts_with("attention maps has 16 entries where 12 are needed"));
+    assert!(fails(&maps, [2, 2, 4], 2..5).starts_with("instruction key 4 of row 0 is not below 4"));
+    assert!(fails(&maps, [2, 2, 4], 2..2).starts_with("instruction key 2 of row 0 is not below 2"));
+    assert!(
+        fails(&[0.9, 0.9], [1, 1, 2], 0..1).starts_with("attention of query of row 0 is 1.8; it must be made of shares")
+    );
+    assert!(fails(&[0.5, -0.1], [1, 1, 2], 0..1).starts_with("attention of query of row 0 is NaN"));
+    assert!(instruction_attention(&[], [0, 1, 2], 0..1).is_err());
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn search(width: usize, max_tokens: usize) -> BeamSearch {
 }
 
 #[test]
-fn beams_as_wide_as_the_tree_find_the_optimum_and_wider_ones_are_no_worse() {
+fn invariant_5_beams_as_wide_as_the_tree_find_the_optimum_and_wider_ones_are_no_worse() {
     let (mut found, mut gaps) = ([0; 3], [0.0; 3]);
     for seed in 0..60 {
         let mut table = Table { vocab: 4, depth: 4, seed };
@@ -77,7 +77,7 @@ fn beams_as_wide_as_the_tree_find_the_optimum_and_wider_ones_are_no_worse() {
 
 /// The best answer under the soft-optimal policy is the one of the largest reward plus reference log-probability.
 #[test]
-fn likelihood_under_the_optimal_policy_is_reward_guided_search() {
+fn invariant_5_likelihood_under_the_optimal_policy_is_reward_guided_search() {
     let beta = 0.5;
     let mut rng = Rng(4);
     for _ in 0..30 {

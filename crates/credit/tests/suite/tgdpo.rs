@@ -41,14 +41,14 @@ fn worked_example() {
 }
 
 #[test]
-fn alpha_0_and_a_guide_that_is_the_reference_are_dpo() {
+fn invariants_1_2_alpha_0_and_a_guide_that_is_the_reference_are_dpo() {
     let dpo = traced(POLICY[0], POLICY[1], |policy| token_dpo(policy, reference(), &TokenDpo::default()));
     assert_eq!(worked(GUIDE, &Tgdpo::default().with_alpha(0.0)), dpo);
     assert_eq!(worked(REFERENCE, &Tgdpo::default().with_alpha(3.0)), dpo);
 }
 
 #[test]
-fn at_the_reference_the_loss_is_ln_2_and_the_gradient_half_beta_times_the_weight() {
+fn invariant_3_at_the_reference_the_loss_is_ln_2_and_the_gradient_half_beta_times_the_weight() {
     let config = Tgdpo::default().with_alpha(2.0);
     let (loss, chosen, rejected) = traced(REFERENCE[0], REFERENCE[1], |policy| tgdpo(policy, reference(), GUIDE, &config));
     close(&[loss], &[2.0_f64.ln()], 1e-15);
@@ -57,7 +57,7 @@ fn at_the_reference_the_loss_is_ln_2_and_the_gradient_half_beta_times_the_weight
 }
 
 #[test]
-fn alpha_times_c_and_guidance_over_c_is_the_same() {
+fn invariant_4_alpha_times_c_and_guidance_over_c_is_the_same() {
     let c = 7.0;
     let weaker: Vec<Vec<f64>> =
         [0, 1].map(|k| REFERENCE[k].iter().zip(GUIDE[k]).map(|(r, g)| r + (g - r) / c).collect()).to_vec();
@@ -71,7 +71,24 @@ fn alpha_times_c_and_guidance_over_c_is_the_same() {
 }
 
 #[test]
-fn gradients_follow_the_guide_within_a_pair() {
+fn invariant_5_masked_tokens_contribute_nothing() {
+    let plain = worked(GUIDE, &Tgdpo::default());
+    for junk in [0.0, -30.0, f64::NAN, f64::NEG_INFINITY] {
+        let padded = |v: &[f64], junk: f64| [&[junk], v, &[junk, junk]].concat();
+        let side = |v: &[f64]| {
+            let mask: Vec<bool> = (0..v.len() + 3).map(|i| (1..=v.len()).contains(&i)).collect();
+            TokenLogps::new(crate::common::row(&padded(v, junk)), &mask).unwrap()
+        };
+        let pairs = |v: [&[f64]; 2]| PairTokens::new(side(v[0]), side(v[1])).unwrap();
+        // Columns hold numbers.
+        let guide = GUIDE.map(|v| padded(v, if junk.is_finite() { junk } else { 7.0 }));
+        let terms = tgdpo(pairs(POLICY), pairs(REFERENCE), [&guide[0], &guide[1]], &Tgdpo::default()).unwrap();
+        assert_eq!(terms.values(), [plain.0]);
+    }
+}
+
+#[test]
+fn invariant_6_gradients_follow_the_guide_within_a_pair() {
     let (_, chosen, rejected) = worked(GUIDE, &Tgdpo::default());
     let [r_w, r_l] = rewards();
     // Chosen: the larger the reward the harder the push; rejected: the other way round.
@@ -81,7 +98,7 @@ fn gradients_follow_the_guide_within_a_pair() {
 }
 
 #[test]
-fn swapped_sides_and_minus_alpha_negate_the_margin() {
+fn invariant_7_swapped_sides_and_minus_alpha_negate_the_margin() {
     let margin = |policy: [&[f64]; 2], reference: [&[f64]; 2], guide, alpha| {
         let (policy, reference) = (pair(policy[0], policy[1]), pair(reference[0], reference[1]));
         let terms = tgdpo(policy, reference, guide, &Tgdpo::default().with_alpha(alpha)).unwrap();
@@ -92,8 +109,9 @@ fn swapped_sides_and_minus_alpha_negate_the_margin() {
     close(&[turned], &[-d], 1e-15);
 }
 
+/// Reference and guide come without a tape, so no gradient can reach them.
 #[test]
-fn cached_weights_give_the_same_loss() {
+fn invariant_8_cached_weights_give_the_same_loss() {
     let weights = guidance_weights([&rewards()[0], &rewards()[1]], &Tgdpo::default());
     let cached = traced(POLICY[0], POLICY[1], |policy| {
         weighted_token_dpo(policy, reference(), weights, &WeightedTokenDpo::default())

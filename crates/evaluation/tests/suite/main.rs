@@ -3,6 +3,7 @@
 
 mod alpaca_eval;
 mod common;
+mod diagnostics;
 mod judged;
 mod kl;
 mod length_control;

@@ -30,14 +30,14 @@
 //! # Ok::<(), tropism_objectives::golden::GoldenError>(())
 //! ```
 
+mod counts;
 mod evaluate;
-mod page;
 mod plan;
 
 pub use tropism_golden::{Failure, GoldenError, Report};
 
+pub use counts::passed_by_method;
 use evaluate::evaluate;
-pub use page::methods_page;
 use plan::Plan;
 use tropism_golden::Precision;
 

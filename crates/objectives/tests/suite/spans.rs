@@ -59,7 +59,7 @@ fn tars_worked() {
 }
 
 #[test]
-fn tars_without_spectra_is_dpo_and_equal_states_are_ln_2() {
+fn tars_invariant_1_without_spectra_is_dpo_and_equal_states_are_ln_2() {
     let objective = Objective::from(Tars::default().with_spectral_weight(0.0));
     let plain = Plain::random(&objective, 4, 9.0, &mut Rng(3));
     let found = solve::<f64>(&objective, &plain);
@@ -75,9 +75,23 @@ fn tars_without_spectra_is_dpo_and_equal_states_are_ln_2() {
     close(&equal.parts[1], &[0.1 * 2.0_f64.ln(); 4], 1e-14);
 }
 
+/// References, relevances and the choice of tokens have no tape, so no gradient can reach them (invariant 6).
+#[test]
+fn tars_invariants_3_6_a_common_scale_of_states_changes_nothing() {
+    let objective = Objective::from(Tars::default());
+    let plain = Plain::random(&objective, 4, 3.0, &mut Rng(5));
+    let mut scaled = plain.clone();
+    // States times c have log-energies higher by 2 log c.
+    (2..4).for_each(|k| scaled.sides[k].policy.iter_mut().for_each(|e| *e += 2.0 * 3.0_f64.ln()));
+    let (a, b) = (solve::<f64>(&objective, &plain), solve::<f64>(&objective, &scaled));
+    close(&b.parts[1], &a.parts[1], 1e-14);
+    close(&b.grads[2], &a.grads[2], 1e-14);
+    assert!(a.grads[2].iter().all(|g| *g < 0.0) && a.grads[3].iter().all(|g| *g > 0.0));
+}
+
 proptest! {
     #[test]
-    fn spectral_energy_is_that_of_the_cosines(seed: u64, tokens in 1usize..9, width in 1usize..4) {
+    fn tars_invariants_3_4_5_spectral_energy_is_that_of_the_cosines(seed: u64, tokens in 1usize..9, width in 1usize..4) {
         let mut rng = Rng(seed);
         let cells: Vec<f64> = (0..tokens * width).map(|_| rng.real(-3.0, 3.0)).collect();
         let found = log_energy(&cells, tokens, width);
@@ -91,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn spectral_energy_has_the_gradient_of_differences(seed: u64, tokens in 1usize..6) {
+    fn tars_invariant_4_spectral_energy_has_the_gradient_of_differences(seed: u64, tokens in 1usize..6) {
         let mut rng = Rng(seed);
         let width = 2;
         // Two rows in a tensor that is two tokens wider than the first of them; junk beyond.
@@ -118,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn perturbed_tokens_are_the_least_relevant(seed: u64, omega in 0.01..0.5_f64) {
+    fn tars_invariant_2_perturbed_tokens_are_the_least_relevant(seed: u64, omega in 0.01..0.5_f64) {
         let mut rng = Rng(seed);
         let relevance: Vec<f64> = (0..8).map(|_| rng.real(0.0, 0.4)).collect();
         let chosen = perturbed_tokens(&relevance, omega).unwrap();
@@ -133,7 +147,7 @@ proptest! {
 }
 
 #[test]
-fn spectral_energy_and_perturbed_tokens_at_the_edges() {
+fn tars_invariants_2_5_spectral_energy_and_perturbed_tokens_at_the_edges() {
     // One token: the squared norm. Order of tokens matters.
     close(&[log_energy(&[3.0, 4.0], 1, 2)], &[25.0_f64.ln()], 1e-12);
     assert!((log_energy(&[1.0, 2.0, 0.0, 5.0], 4, 1) - log_energy(&[2.0, 1.0, 0.0, 5.0], 4, 1)).abs() > 1e-3);

@@ -20,7 +20,7 @@ options! {
 /// REINFORCE++ advantages: the discounted sum of the rewards from a token on, whitened over all tokens of the batch.
 ///
 /// ```text
-/// G_t = r_t + γ G_{t+1}        A = (G − mean) / sqrt(var + 1e-8)        over the cells that count
+/// G_t = r_t + γ G_{t+1}        A = (G − mean) / sd        over the cells that count, sd as in [`whiten`](crate::whiten)
 /// ```
 ///
 /// `rewards` are those of [`token_rewards`](crate::token_rewards), `[rows, columns]` row by row like `mask`. The loss is

@@ -15,7 +15,7 @@ options! {
         deviation: Deviation = Deviation::Sample, with_deviation, any;
         /// What is added to deviations; 1e-4 by default, as in TRL.
         epsilon: f64 = 1e-4, with_epsilon, not_negative;
-        /// What is done with groups whose weighted sums are all equal.
+        /// What is done with groups whose sums `U` are all equal. Equal weighted sums of different rewards are none.
         zero_variance: ZeroVariance = ZeroVariance::Zero, with_zero_variance, any;
     }
 }
@@ -66,8 +66,7 @@ pub fn normalize_then_sum(
     }
     let batch = Moments::of(sums.iter().copied());
     let scale = batch.deviation(less) + config.epsilon;
-    let flat = rewards.sums();
-    Advantages::of(&flat, groups, config.zero_variance, |row| divided(sums[row] - batch.mean, scale))
+    Advantages::of(&sums, groups, config.zero_variance, |row| divided(sums[row] - batch.mean, scale))
 }
 
 /// A reward with a price for falling below a floor: `R_i = reward_i − price · max(0, floor − value_i)`.

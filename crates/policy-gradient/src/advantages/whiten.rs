@@ -28,7 +28,8 @@ pub enum Shift {
 /// Values that count, with mean 0 (or the old mean) and variance 1; all others become 0.
 ///
 /// ```text
-/// (x − mean) / sqrt(var + 1e-8)   [+ mean]        over the cells that `mask` selects
+/// (x − mean) / sd   [+ mean]        over the cells that `mask` selects
+/// sd = sqrt(var + 1e-8) of the unbiased variance, sqrt(max(var, 1e-8)) of the population's
 /// ```
 ///
 /// # Errors
@@ -39,7 +40,7 @@ pub enum Shift {
 /// use tropism_policy_gradient::{Shift, Variance, whiten};
 ///
 /// let white = whiten(&[1.0, 3.0, f64::NAN], &[true, true, false], Variance::Population, Shift::ToZero)?;
-/// assert!((white[0] + 1.0).abs() < 1e-7 && (white[1] - 1.0).abs() < 1e-7 && white[2] == 0.0);
+/// assert_eq!(white, [-1.0, 1.0, 0.0]);
 /// # Ok::<(), tropism_policy_gradient::PolicyGradientError>(())
 /// ```
 pub fn whiten(values: &[f64], mask: &[bool], variance: Variance, shift: Shift) -> Result<Vec<f64>, PolicyGradientError> {
@@ -56,7 +57,10 @@ pub fn whiten(values: &[f64], mask: &[bool], variance: Variance, shift: Shift) -
     )?;
     let mean = counted.iter().sum::<f64>() / n;
     let squares: f64 = counted.iter().map(|v| (v - mean) * (v - mean)).sum();
-    let scale = (squares / (n - least + 1.0) + 1e-8).sqrt();
+    let scale = match variance {
+        Variance::Unbiased => (squares / (n - 1.0) + 1e-8).sqrt(),
+        Variance::Population => (squares / n).max(1e-8).sqrt(),
+    };
     let back = if shift == Shift::Keep { mean } else { 0.0 };
     Ok(values.iter().zip(mask).map(|(v, &m)| if m { (v - mean) / scale + back } else { 0.0 }).collect())
 }

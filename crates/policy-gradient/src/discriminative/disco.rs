@@ -26,7 +26,7 @@ pub enum Negatives {
 
 options! {
     /// Options of [`disco()`].
-    Disco = "disco" {
+    Disco = "disco", "DisCO: Discriminative Constrained Optimization, arXiv 2505.12366" {
         /// How completions are scored; `log_l` by default.
         score: Score = Score::LogL, with_score, any;
         /// How wrong completions are put against right ones; `robust` by default.

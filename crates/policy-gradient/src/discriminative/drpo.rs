@@ -12,7 +12,7 @@ use crate::{Coupling, Estimator, Field, Method, Need, PolicyGradientError, Rollo
 
 options! {
     /// Options of [`drpo()`].
-    Drpo = "drpo" {
+    Drpo = "drpo", "DRPO: Efficient Reasoning via Decoupled Reward Policy Optimization, arXiv 2510.04474" {
         /// Temperature of the length reward: a completion that is shorter by this share of the capacity counts `e` times as
         /// much; 0.1 by default. Large values give [`disco()`](crate::disco()).
         lambda: f64 = 0.1, with_lambda, positive;

@@ -23,6 +23,8 @@ mod plan;
 
 pub use tropism_golden::{Failure, GoldenError, Report};
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use plan::Plan;
 use tropism_golden::Precision;
 
@@ -36,5 +38,16 @@ pub fn check_losses(json: &str) -> Result<Report, GoldenError> {
         (Plan::Loss(plan), Precision::Single) => losses::evaluate::<f32>(entry, plan, inputs),
         // Advantages are f64 whatever the dtype of the losses.
         (Plan::Advantages(plan), _) => advantages::evaluate(plan, inputs),
+    })
+}
+
+/// Entries of losses that pass, by method; advantages belong to no method.
+///
+/// # Errors
+/// As [`check_losses`].
+pub fn passed_by_method(json: &str) -> Result<BTreeMap<String, usize>, GoldenError> {
+    tropism_golden::passed_by_name(json, &check_losses(json)?, |entry| match Plan::of(entry) {
+        Some(Plan::Loss(plan)) => BTreeSet::from([plan.method.name().to_owned()]),
+        _ => BTreeSet::new(),
     })
 }

@@ -9,7 +9,7 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`bnpo()`].
-    Bnpo = "bnpo", bnpo, [0.2, 0.2], RatioLevel::Token, Aggregation::TokenMean, KlPenalty::none()
+    Bnpo = "bnpo", "TRL's GRPO trainer", bnpo, [0.2, 0.2], RatioLevel::Token, Aggregation::TokenMean, KlPenalty::none()
 }
 
 /// The loss that TRL calls `bnpo`, of `P` completions.

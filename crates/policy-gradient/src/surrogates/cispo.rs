@@ -10,7 +10,7 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 surrogate_options! {
     /// Options of [`cispo()`].
-    Cispo = "cispo", Aggregation::TokenMean, KlPenalty::none(), KlPenalty::check, {
+    Cispo = "cispo", "MiniMax-M1, arXiv 2506.13585", Aggregation::TokenMean, KlPenalty::none(), KlPenalty::check, {
         /// Largest importance weight: the cap itself, not its distance from 1; 5 by default.
         epsilon_high: f64 = 5.0, with_epsilon_high, tropism_core::options::positive;
     }

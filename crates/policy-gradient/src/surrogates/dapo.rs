@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`dapo()`].
-    Dapo = "dapo", dapo, [0.2, 0.28], RatioLevel::Token, Aggregation::TokenMean, KlPenalty::none()
+    Dapo = "dapo", "DAPO: An Open-Source LLM Reinforcement Learning System at Scale, arXiv 2503.14476",
+        dapo, [0.2, 0.28], RatioLevel::Token, Aggregation::TokenMean, KlPenalty::none()
 }
 
 /// The DAPO loss of `P` completions.

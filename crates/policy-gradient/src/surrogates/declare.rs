@@ -1,12 +1,15 @@
 //! Declarations of surrogates: their options with those that all share.
 
-/// Options of a surrogate: `Name = "method", aggregation, KL penalty, { own options }`; adds the shared options and a
+/// Options of a surrogate: `Name = "method", "source", aggregation, KL penalty, { own options }`; adds the shared options and a
 /// function `common` that reads them.
 macro_rules! surrogate_options {
-    ($(#[$meta:meta])* $name:ident = $method:literal, $aggregation:expr, $kl:expr, $check_kl:expr, { $($own:tt)* }) => {
+    (
+        $(#[$meta:meta])* $name:ident = $method:literal, $source:literal,
+        $aggregation:expr, $kl:expr, $check_kl:expr, { $($own:tt)* }
+    ) => {
         crate::options::options! {
             $(#[$meta])*
-            $name = $method {
+            $name = $method, $source {
                 $($own)*
                 /// How losses per token become the loss of a step.
                 aggregation: crate::Aggregation = $aggregation, with_aggregation, crate::Aggregation::check;
@@ -67,15 +70,15 @@ macro_rules! on_rollouts {
 }
 pub(crate) use on_rollouts;
 
-/// A method of the clip family: `Name = "method", function, [low, high], level, aggregation, KL penalty`.
+/// A method of the clip family: `Name = "method", "source", function, [low, high], level, aggregation, KL penalty`.
 macro_rules! clipped {
     (
-        $(#[$meta:meta])* $name:ident = $method:literal, $function:path,
+        $(#[$meta:meta])* $name:ident = $method:literal, $source:literal, $function:path,
         [$low:expr, $high:expr], $level:expr, $aggregation:expr, $kl:expr
     ) => {
         crate::surrogates::declare::surrogate_options! {
             $(#[$meta])*
-            $name = $method, $aggregation, $kl, crate::KlPenalty::check, {
+            $name = $method, $source, $aggregation, $kl, crate::KlPenalty::check, {
                 /// How far below 1 a ratio counts.
                 epsilon_low: f64 = $low, with_epsilon_low, crate::surrogates::declare::below_one;
                 /// How far above 1 a ratio counts.

@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`dr_grpo()`]; set `aggregation` to the longest completion allowed, 3000 tokens by default.
-    DrGrpo = "dr_grpo", dr_grpo, [0.2, 0.2], RatioLevel::Token, Aggregation::Constant(3000.0), KlPenalty::none()
+    DrGrpo = "dr_grpo", "Understanding R1-Zero-Like Training: A Critical Perspective, arXiv 2503.20783",
+        dr_grpo, [0.2, 0.2], RatioLevel::Token, Aggregation::Constant(3000.0), KlPenalty::none()
 }
 
 /// The Dr. GRPO loss of `P` completions.

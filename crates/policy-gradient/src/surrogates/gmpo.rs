@@ -10,7 +10,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 surrogate_options! {
     /// Options of [`gmpo()`].
-    Gmpo = "gmpo", Aggregation::SequenceMean, KlPenalty::none(), KlPenalty::check_unweighted, {
+    Gmpo = "gmpo", "Geometric-Mean Policy Optimization, arXiv 2507.20673",
+        Aggregation::SequenceMean, KlPenalty::none(), KlPenalty::check_unweighted, {
         /// Lower bound of the log-ratio below 0, in nats; 0.4 by default.
         epsilon_low: f64 = 0.4, with_epsilon_low, tropism_core::options::not_negative;
         /// Upper bound of the log-ratio, in nats; 0.4 by default.

@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`grpo()`]: those of the paper, with a KL penalty of 0.04.
-    Grpo = "grpo", grpo, [0.2, 0.2], RatioLevel::Token, Aggregation::SequenceMean, KlPenalty::default()
+    Grpo = "grpo", "DeepSeekMath, arXiv 2402.03300",
+        grpo, [0.2, 0.2], RatioLevel::Token, Aggregation::SequenceMean, KlPenalty::default()
 }
 
 /// The GRPO loss of `P` completions.

@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`gspo()`]; the narrow range fits a ratio that is a mean over tokens.
-    Gspo = "gspo", gspo, [3e-4, 4e-4], RatioLevel::Sequence, Aggregation::SequenceMean, KlPenalty::none()
+    Gspo = "gspo", "Group Sequence Policy Optimization, arXiv 2507.18071",
+        gspo, [3e-4, 4e-4], RatioLevel::Sequence, Aggregation::SequenceMean, KlPenalty::none()
 }
 
 /// The GSPO loss of `P` completions.

@@ -9,7 +9,7 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`gspo_token()`].
-    GspoToken = "gspo_token", gspo_token,
+    GspoToken = "gspo_token", "Group Sequence Policy Optimization, arXiv 2507.18071", gspo_token,
     [3e-4, 4e-4], RatioLevel::SequenceToken, Aggregation::SequenceMean, KlPenalty::none()
 }
 

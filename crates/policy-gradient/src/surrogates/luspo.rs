@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`luspo()`].
-    Luspo = "luspo", luspo, [2e-3, 2.5e-3], RatioLevel::Sequence, Aggregation::SequenceSum, KlPenalty::none()
+    Luspo = "luspo", "LUSPO: Length-Unbiased Sequence Policy Optimization, 2026; TRL's GRPO trainer",
+        luspo, [2e-3, 2.5e-3], RatioLevel::Sequence, Aggregation::SequenceSum, KlPenalty::none()
 }
 
 /// The LUSPO loss of `P` completions: [`gspo()`](crate::gspo()) times the length, so that length is not penalised.

@@ -12,7 +12,8 @@ use crate::{
 
 surrogate_options! {
     /// Options of [`ppo()`].
-    Ppo = "ppo", Aggregation::TokenMean, KlPenalty::none(), KlPenalty::check, {
+    Ppo = "ppo", "Proximal Policy Optimization Algorithms, arXiv 1707.06347",
+        Aggregation::TokenMean, KlPenalty::none(), KlPenalty::check, {
         /// How far below 1 a ratio counts; 0.2 by default.
         epsilon_low: f64 = 0.2, with_epsilon_low, super::declare::below_one;
         /// How far above 1 a ratio counts; 0.2 by default.

@@ -9,7 +9,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 declare::clipped! {
     /// Options of [`rloo()`].
-    Rloo = "rloo", rloo, [0.2, 0.2], RatioLevel::SequenceSum, Aggregation::SequenceMean, KlPenalty::none()
+    Rloo = "rloo", "Back to Basics: REINFORCE Style Optimization, arXiv 2402.14740",
+        rloo, [0.2, 0.2], RatioLevel::SequenceSum, Aggregation::SequenceMean, KlPenalty::none()
 }
 
 /// The RLOO loss of `P` completions, with advantages of [`leave_one_out`](crate::leave_one_out).

@@ -11,7 +11,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 surrogate_options! {
     /// Options of [`sapo()`].
-    Sapo = "sapo", Aggregation::SequenceMean, KlPenalty::none(), KlPenalty::check, {
+    Sapo = "sapo", "Soft Adaptive Policy Optimization, arXiv 2511.20347",
+        Aggregation::SequenceMean, KlPenalty::none(), KlPenalty::check, {
         /// Steepness of the gate for positive advantages; 1 by default.
         temperature_pos: f64 = 1.0, with_temperature_pos, tropism_core::options::positive;
         /// Steepness of the gate for other advantages; 1.05 by default.

@@ -10,7 +10,8 @@ use crate::{Aggregation, KlPenalty, PolicyGradientError, RatioLevel, Rollout};
 
 surrogate_options! {
     /// Options of [`vespo()`].
-    Vespo = "vespo", Aggregation::TokenMean, KlPenalty::none(), KlPenalty::check, {
+    Vespo = "vespo", "VESPO: Variational Sequence-Level Soft Policy Optimization, 2026; TRL's GRPO trainer",
+        Aggregation::TokenMean, KlPenalty::none(), KlPenalty::check, {
         /// Power of the ratio for advantages of at least 0; 2 by default.
         k_pos: f64 = 2.0, with_k_pos, tropism_core::options::not_negative;
         /// Decay in the ratio for advantages of at least 0; 3 by default.

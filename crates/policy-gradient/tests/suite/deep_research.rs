@@ -4,7 +4,9 @@ use crate::common::close;
 use crate::common::plain::Plain;
 use crate::common::rng::Rng;
 use crate::common::solve::solve;
+use dfdx::prelude::*;
 use proptest::prelude::*;
+use tropism_core::TokenLogps;
 use tropism_policy_gradient::*;
 
 const TURN: [f64; 4] = [1.0, 0.0, 1.0, 1.0];
@@ -96,6 +98,56 @@ proptest! {
             prop_assert!(bin.is_none_or(|b| b < bins && holds(b)));
         }
         prop_assert_eq!(&pass_rate_bins(&rates, bins).unwrap(), &found);
+    }
+
+    #[test]
+    fn invariant_7_logps_of_a_trajectory_sum_its_actions(seed: u64, junk in -90.0..0.0_f64) {
+        let plain = Plain::random(6, 2.0, &mut Rng(seed));
+        let sums = |plain: &Plain| {
+            let table = Cpu::default().tensor_from_vec(plain.policy.clone(), (plain.rows, plain.width));
+            TokenLogps::new(table, &plain.mask).unwrap().sum().unwrap().logps.as_vec()
+        };
+        let want: Vec<f64> = (0..6).map(|r| plain.cells(r).iter().map(|&i| plain.policy[i]).sum()).collect();
+        close(&sums(&plain), &want, 1e-12);
+        prop_assert_eq!(sums(&plain.with_junk(junk)), sums(&plain));
+    }
+
+    #[test]
+    fn invariant_8_a_curriculum_reaches_every_bin_and_stays_below_what_is_open(
+        rates in prop::collection::vec(0usize..9, 1..30), bins in 1usize..5, seed: u64,
+    ) {
+        let rates: Vec<f64> = rates.iter().map(|&p| p as f64 / 8.0).collect();
+        let binned = pass_rate_bins(&rates, bins).unwrap();
+        let Ok(mut curriculum) = Curriculum::new(&binned) else {
+            prop_assert!(binned.iter().all(Option::is_none));
+            return Ok(());
+        };
+        let mut present: Vec<usize> = binned.iter().flatten().copied().collect();
+        present.sort_unstable();
+        present.dedup();
+        prop_assert_eq!(curriculum.levels(), present.len());
+        let mut rng = Rng(seed);
+        loop {
+            // The easiest bins are open, and each of them comes up.
+            let open = &present[present.len() - curriculum.open()..];
+            let mut seen: Vec<usize> = (0..400)
+                .map(|_| binned[curriculum.draw([rng.real(0.0, 1.0), rng.real(0.0, 1.0)]).unwrap()].unwrap())
+                .collect();
+            seen.sort_unstable();
+            seen.dedup();
+            prop_assert_eq!(&seen, open);
+            prop_assert!(!curriculum.advance(0.4, 0.5).unwrap());
+            if !curriculum.advance(0.5, 0.5).unwrap() {
+                break;
+            }
+        }
+        prop_assert_eq!(curriculum.open(), curriculum.levels());
+        // Every task comes up, and none twice.
+        let mut tasks: Vec<usize> = (0..curriculum.levels()).flat_map(|l| curriculum.tasks(l).to_vec()).collect();
+        tasks.sort_unstable();
+        let kept: Vec<usize> = (0..rates.len()).filter(|&t| binned[t].is_some()).collect();
+        prop_assert_eq!(tasks, kept);
+        prop_assert!(curriculum.draw([1.0, 0.0]).is_err() && curriculum.advance(f64::NAN, 0.5).is_err());
     }
 
     #[test]

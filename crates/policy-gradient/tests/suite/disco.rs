@@ -193,6 +193,7 @@ proptest! {
             close(&[b.loss], &[a.loss], 1e-9);
             close(&b.grads[0], &a.grads[0], 1e-9);
         }
+        // DRPO's invariants 5 and 6: no right completion is pushed down, no wrong one up.
         for method in [PolicyGradient::from(Disco::default()), Drpo::default().with_capacity(8.0).into()] {
             let inside = Plain { old: plain.policy.clone(), ..plain.clone() };
             let slopes = in_scores(&solve::<f64>(&method, &inside), &inside, 0.0);
@@ -330,6 +331,29 @@ proptest! {
         }
         let even = vec![1.0 / lengths.len() as f64; lengths.len()];
         close(&length_weights(&vec![7; lengths.len()], 8192.0, lambda), &even, 1e-12);
+    }
+
+    #[test]
+    fn drpo_invariants_5_6_right_completions_are_never_pushed_down(seed: u64, lambda in 0.02..3.0_f64) {
+        let plain = random(seed, 0.5);
+        let inside = Plain { old: plain.policy.clone(), ..plain };
+        let found = solved(Drpo::default().with_capacity(8.0).with_lambda(lambda), &inside);
+        let slopes = in_scores(&found, &inside, 0.0);
+        prop_assert!(slopes[..4].iter().sum::<f64>().abs() < 1e-12 && slopes[4..].iter().sum::<f64>().abs() < 1e-12);
+        for (row, slope) in slopes.iter().enumerate() {
+            let right = inside.rewards[row] == 1.0;
+            prop_assert!(if right { *slope < 0.0 } else { *slope >= 0.0 }, "{} {}", row, slope);
+        }
+        // GRPO with a price for length in the reward does push one down: see the worked sign flip.
+    }
+
+    #[test]
+    fn drpo_invariant_9_the_penalty_is_that_of_disco(seed: u64) {
+        let plain = random(seed, 0.5);
+        let (a, b) = (solved(Drpo::default(), &plain), solved(Disco::default(), &plain));
+        prop_assert_eq!(&a.parts[1], &b.parts[1]);
+        let wide = solved(Drpo::default().with_delta(1e3), &plain);
+        prop_assert!(wide.parts[1].iter().all(|p| *p == 0.0));
     }
 
     #[test]

@@ -43,6 +43,15 @@ fn invariant_7_equal_sums_collapse_in_the_first_form_alone() {
     let equal = table(&[0.25; 4]);
     let (a, b) = (first(&equal, &one()), second(&equal, &one()));
     assert!((a[2] - a[3]).abs() < 1e-12 && (b[2] - b[3]).abs() > 0.5);
+    // A group of equal sums is without variance in the first form alone, too; one of equal rewards in both.
+    let scores = [0.5, 0.0, 0.25, 0.5, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 0.5, 0.75];
+    let (rewards, groups) = (RewardTable::new(&scores, &[1.0, 0.5]).unwrap(), Groups::new(&[0, 0, 1, 1, 2, 2]).unwrap());
+    let drop = GroupNormalized::default().with_zero_variance(ZeroVariance::Drop);
+    let found = group_normalized(&rewards, &groups, &drop).unwrap();
+    assert_eq!((found.kept.as_slice(), found.zero_variance), ([false, false, false, false, true, true].as_slice(), 2));
+    let drop = NormalizeThenSum::default().with_zero_variance(ZeroVariance::Drop);
+    let found = normalize_then_sum(&rewards, &groups, &drop).unwrap();
+    assert_eq!((found.kept.as_slice(), found.zero_variance), ([true, true, false, false, true, true].as_slice(), 1));
 }
 
 #[test]

@@ -171,6 +171,51 @@ proptest! {
     }
 }
 
+/// Gradients in four tokens whose ratios stand on both sides of the bounds, with junk in the padding.
+fn corners(advantage: f64, junk: f64) -> (f64, Vec<f64>) {
+    let (old, by) = ([-1.0; 4], [0.1, 0.5, -0.1, -0.5]);
+    let logps: Vec<f64> = old.iter().zip(by).map(|(o, d)| o + d).chain([junk]).collect();
+    let mask = [true, true, true, true, false];
+    let leaf = Cpu::default().tensor_from_vec(logps, (1usize, 5usize));
+    let before = Cpu::default().tensor_from_vec([old.as_slice(), &[junk]].concat(), (1usize, 5usize));
+    let values = Cpu::default().tensor_from_vec(vec![0.0, 0.1, 0.2, 0.3, junk], (1usize, 5usize));
+    let critic = Critic::new(ScoreTable::new(values.retaped(), &mask).unwrap(), &[0.0; 5], &[1.0; 5]).unwrap();
+    let policy = TokenLogps::new(leaf.leaky_trace(), &mask).unwrap();
+    let rollout = Rollout::new(policy).with_advantages(&[advantage]).unwrap();
+    let rollout = rollout.with_old(TokenLogps::new(before, &mask).unwrap()).unwrap().with_critic(critic).unwrap();
+    let loss = ppo(rollout, &Ppo::default()).unwrap().mean().unwrap();
+    (loss.array(), loss.backward().get(&leaf).as_vec())
+}
+
+#[test]
+fn invariant_5_gradients_vanish_in_two_corners_alone() {
+    let zero = |advantage| corners(advantage, 0.0).1.iter().map(|g| *g == 0.0).collect::<Vec<bool>>();
+    assert_eq!(zero(1.0), [false, true, false, false, true]);
+    assert_eq!(zero(-1.0), [false, false, false, true, true]);
+}
+
+#[test]
+fn invariant_8_padding_changes_no_loss() {
+    for junk in [-7.0, f64::NAN, f64::NEG_INFINITY] {
+        assert_eq!(corners(0.7, junk), corners(0.7, 0.0));
+    }
+}
+
+/// Enumerates the tokens of one state.
+#[test]
+fn invariant_10_k3_is_not_negative_and_expects_the_same_as_k1() {
+    let logp = |z: [f64; 4]| {
+        let lse = z.iter().map(|z| z.exp()).sum::<f64>().ln();
+        z.map(|z| z - lse)
+    };
+    let (old, reference) = (logp([0.3, -1.0, 2.0, 0.0]), logp([1.0, 0.5, -0.5, 0.0]));
+    let of = |estimator| sequence_penalty(&old, &reference, &[true; 4], 1, 1.0, estimator).unwrap();
+    let (k1, k3) = (of(Estimator::K1), of(Estimator::K3));
+    let mean = |k: &[f64]| k.iter().zip(old).map(|(k, lp)| lp.exp() * k).sum::<f64>();
+    assert!(k1.iter().any(|k| *k < 0.0) && k3.iter().all(|k| *k >= 0.0));
+    close(&[mean(&k1)], &[mean(&k3)], 1e-12);
+}
+
 #[test]
 fn invariant_4_on_policy_the_loss_is_minus_the_mean_advantage() {
     let (advantages, _) = worked_advantages();

@@ -18,30 +18,37 @@ toys! {
     brain
     curry_dpo
     deep_research_rl
+    did
     disco
     dno
     dove
     dpo
+    dporm
     drpo
+    egida
     irpo
     ld_dpo
     ln_dpo
     mah_dpo
     mo_grpo
     modpo
+    more_is_less
     ofs_dpo
     oprl
     properties_3d
     r_to_q
+    ranking_accuracy
     redi
     rpo
     rto
+    sail
     selm
     sft_bridge
     simpo
     srpo
     tars
     tgdpo
+    tracealign
     xpo
 }
 

@@ -1,8 +1,9 @@
 //! 3D-Properties: what DPO does to a small network, and what two regularisers change.
 
 use dfdx::prelude::*;
-use tropism_core::numerics::{from_f64, log_sigmoid_scalar};
+use tropism_core::numerics::from_f64;
 use tropism_core::{PairLogps, SequenceLogps};
+use tropism_evaluation::likelihood::{ScoredPairs, ThreeD, three_d_properties};
 use tropism_objectives::{Dpo, FlexDpo, Objective, Sft};
 
 use crate::worlds::{Descent, ScorePairs, Stream, descend, device, gradient, pick};
@@ -60,15 +61,13 @@ fn run(seed: u64) -> Result<Figures, ToyError> {
     ];
     let mut figures = Figures::default();
     let narrow = World::new(seed, 3)?;
-    let [chosen, rejected] = narrow.log_gradients(&narrow.table);
-    figures.push("log gradient of chosen(dpo, start)", "nats", chosen);
-    figures.push("log gradient of rejected(dpo, start)", "nats", rejected);
+    gradients(&mut figures, "dpo, start", &narrow.properties(&narrow.table)?);
     for (name, objective) in settings {
-        narrow.report(&mut figures, name, &narrow.train(objective)?.0);
+        narrow.report(&mut figures, name, &narrow.train(objective)?.0)?;
     }
     let wide = World::new(seed, 32)?;
     let (end, least) = wide.train(&dpo)?;
-    wide.report(&mut figures, "dpo, width 32", &end);
+    wide.report(&mut figures, "dpo, width 32", &end)?;
     figures.push("late growth of unseen(dpo, width 32)", "", wide.unseen(&end) - least);
     Ok(figures)
 }
@@ -122,28 +121,34 @@ impl World {
         1.0 - average(|prompt| table[cells(prompt).0].exp() + table[cells(prompt).1].exp())
     }
 
-    /// Logs of DPO's gradients in the probabilities of chosen and rejected: `β σ(−z) / π`.
-    fn log_gradients(&self, table: &[f64]) -> [f64; 2] {
-        let ratio = |cell: usize| table[cell] - self.table[cell];
-        let force = |(w, l): (usize, usize)| BETA.ln() + log_sigmoid_scalar(-BETA * (ratio(w) - ratio(l)));
-        let log = |prompt: usize, cell: usize| force(cells(prompt)) - table[cell];
-        [average(|p| log(p, cells(p).0)), average(|p| log(p, cells(p).1))]
+    /// Drop, degradation and dispersion under a table.
+    fn properties(&self, table: &[f64]) -> Result<ThreeD, ToyError> {
+        let side = |table: &[f64], of: fn((usize, usize)) -> usize| (0..PROMPTS).map(|p| table[of(cells(p))]).collect::<Vec<_>>();
+        let both = |table: &[f64]| [side(table, |c| c.0), side(table, |c| c.1)];
+        let ([chosen, rejected], [ref_chosen, ref_rejected]) = (both(table), both(&self.table));
+        let pairs = ScoredPairs::new(&chosen, &rejected)?.with_reference(&ref_chosen, &ref_rejected)?;
+        Ok(three_d_properties(&pairs, [BETA; 2], None)?)
     }
 
-    fn report(&self, figures: &mut Figures, name: &str, table: &[f64]) {
-        let fall = average(|p| self.table[cells(p).1] - table[cells(p).1]);
+    fn report(&self, figures: &mut Figures, name: &str, table: &[f64]) -> Result<(), ToyError> {
+        let found = self.properties(table)?;
         let chosen = |t: &[f64]| average(|p| t[cells(p).0].exp());
         figures.push(format!("chosen({name})"), "", chosen(table));
         figures.push(format!("rise of chosen({name})"), "", chosen(table) / chosen(&self.table));
-        figures.push(format!("fall of rejected({name})"), "nats", fall);
+        figures.push(format!("fall of rejected({name})"), "nats", -found.drop.rejected.value);
         figures.push(format!("unseen({name})"), "", self.unseen(table));
         // of DPO alone: the other losses have other gradients
         if name.starts_with("dpo") {
-            let [chosen, rejected] = self.log_gradients(table);
-            figures.push(format!("log gradient of chosen({name})"), "nats", chosen);
-            figures.push(format!("log gradient of rejected({name})"), "nats", rejected);
+            gradients(figures, name, &found);
         }
+        Ok(())
     }
+}
+
+/// Logs of DPO's gradients in the probabilities of chosen and rejected.
+fn gradients(figures: &mut Figures, name: &str, found: &ThreeD) {
+    figures.push(format!("log gradient of chosen({name})"), "nats", found.log_gradient_chosen.value);
+    figures.push(format!("log gradient of rejected({name})"), "nats", found.log_gradient_rejected.value);
 }
 
 fn average(of: impl Fn(usize) -> f64) -> f64 {

@@ -8,6 +8,7 @@ use dfdx::prelude::*;
 use tropism_core::{PairTokens, TokenLogps};
 
 pub(crate) type Table<T = NoneTape> = Tensor<(usize, usize), f64, Cpu, T>;
+pub(crate) type Pair = PairTokens<usize, usize, f64, Cpu>;
 pub(crate) type Tokens<T = NoneTape> = TokenLogps<usize, usize, f64, Cpu, T>;
 
 /// A table of one row.
@@ -21,7 +22,7 @@ pub(crate) fn tokens(values: &[f64]) -> Tokens {
 }
 
 /// One pair of completions by token.
-pub(crate) fn pair(chosen: &[f64], rejected: &[f64]) -> PairTokens<usize, usize, f64, Cpu> {
+pub(crate) fn pair(chosen: &[f64], rejected: &[f64]) -> Pair {
     PairTokens::new(tokens(chosen), tokens(rejected)).unwrap()
 }
 
