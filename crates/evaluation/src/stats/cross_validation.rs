@@ -20,8 +20,8 @@ pub fn choose_c(rows: &LogisticRows, penalty: Logistic, grid: &[f64], folds: usi
 }
 
 /// Held-out log-loss of fits with each value of `c` in `grid` (the rest of `penalty` kept), averaged over `folds`. The loss of a fold
-/// is `Σ w_i [−y_i ln q_i − (1 − y_i) ln(1 − q_i)] / rows`, with `q` cut to `1e-15..1 − 1e-15`. Row `i` of `n` is in fold
-/// `(n − 1 − i) mod folds`, as scikit-learn's `GroupKFold` deals out single rows.
+/// is `Σ w_i [−y_i ln q_i − (1 − y_i) ln(1 − q_i)] / rows`, with `q` cut to `1e-15..1 − 1e-15`. Fold `k` holds
+/// rows `k`, `k + folds`, …, as scikit-learn's `GroupKFold` shares out groups of equal size.
 ///
 /// # Errors
 /// Fewer than two folds or more than rows; as [`Logistic::fit`].
@@ -37,7 +37,7 @@ pub fn held_out_losses(
         return Err(EvaluationError::Range { what: "folds", value: folds, expected });
     }
     penalty.check(rows, &vec![0.0; rows.columns])?;
-    let one = |k: usize| held_out(rows, penalty, grid, |i| (n - 1 - i) % folds == k);
+    let one = |k: usize| held_out(rows, penalty, grid, |i| i % folds == k);
     let losses: Vec<Vec<f64>> = (0..folds).into_par_iter().map(one).collect::<Result<_, _>>()?;
     Ok((0..grid.len()).map(|g| losses.iter().map(|l| l[g]).sum::<f64>() / folds as f64).collect())
 }

@@ -98,6 +98,19 @@ fn kappa_of_two_raters() {
 }
 
 #[test]
+fn clusters_are_drawn_whole() {
+    let mut rng = ChaCha8Rng::seed_from_u64(14);
+    let shared = sample(&mut rng, 50);
+    let clusters: Vec<usize> = (0..200).map(|i| i % 50).collect();
+    let x: Vec<f64> = clusters.iter().map(|&c| shared[c] + 0.2 * normal(&mut rng)).collect();
+    let b = Bootstrap { resamples: 20_000, ..Bootstrap::default() };
+    let drawn = b.clusters(&clusters, |rows| rows.iter().map(|&i| x[i]).sum::<f64>() / rows.len() as f64).unwrap();
+    let means = b.clustered_mean(&x, &clusters).unwrap();
+    assert_eq!((drawn.n, means.n), (50, 50));
+    assert!((drawn.low - means.low).abs() < 0.01 && (drawn.high - means.high).abs() < 0.01, "{drawn} {means}");
+}
+
+#[test]
 fn drawing_counts_and_drawing_rows_agree_in_law() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let x = verdicts(&mut rng, 150);
@@ -111,17 +124,22 @@ fn drawing_counts_and_drawing_rows_agree_in_law() {
 fn resamples_do_not_depend_on_threads() {
     let mut rng = ChaCha8Rng::seed_from_u64(10);
     let (x, y) = (sample(&mut rng, 500), verdicts(&mut rng, 500));
+    let clusters: Vec<usize> = (0..500).map(|i| i / 4).collect();
     let all = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let b = Bootstrap { seed: 11, ..Bootstrap::default() };
+        // many levels, so that a change of any resample shows
+        let at = |level: f64| {
+            let b = Bootstrap { seed: 11, level, ..Bootstrap::default() };
             let median = b.statistic(&x, |x| quantile(x, 0.5).unwrap()).unwrap();
-            [b.mean(&x).unwrap(), b.mean(&y).unwrap(), median]
-        })
+            let drawn = b.clusters(&clusters, |rows| rows.iter().map(|&i| x[i]).sum::<f64>() / rows.len() as f64).unwrap();
+            [b.mean(&x).unwrap(), b.mean(&y).unwrap(), median, drawn]
+        };
+        pool.install(|| [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99].map(at))
     };
     let one = all(1);
     assert_eq!(one, all(2));
     assert_eq!(one, all(5));
     let other = Bootstrap { seed: 12, ..Bootstrap::default() }.mean(&x).unwrap();
-    assert_ne!((one[0].low, one[0].high), (other.low, other.high));
+    let same = one[6][0];
+    assert_ne!((same.low, same.high), (other.low, other.high));
 }
