@@ -74,6 +74,8 @@ pub enum BenchCommand {
     Sft(BenchSftArgs),
     /// Sampling from the prompts of a preference file
     Generate(BenchGenerateArgs),
+    /// Steps of GRPO on the prompts of a preference file: sampling, a reward by function, a reference, an update
+    Grpo(BenchGrpoArgs),
     /// Each operation of a model's shape, beside the machine's peak
     Ops(BenchOpsArgs),
 }
@@ -196,6 +198,29 @@ pub struct BenchGenerateArgs {
     /// Longest prompt
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub max_prompt: usize,
+}
+
+/// Arguments of `bench grpo`.
+#[derive(Debug, Args)]
+pub struct BenchGrpoArgs {
+    /// model, data, machine
+    #[command(flatten)]
+    pub common: BenchArgs,
+    /// Prompts per step
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub prompts: usize,
+    /// Completions of each prompt
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub group: usize,
+    /// Longest completion in tokens
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub new: usize,
+    /// Steps to measure, after one to warm up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub steps: usize,
+    /// Most tokens computed at a time in updates; groups stay whole
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub micro_batch_tokens: usize,
 }
 
 /// Arguments of `experiment`.

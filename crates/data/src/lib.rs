@@ -22,6 +22,8 @@ pub mod order;
 pub mod pack;
 pub mod prompt;
 #[cfg(feature = "files")]
+pub mod questions;
+#[cfg(feature = "files")]
 pub mod read;
 pub mod record;
 pub mod split;

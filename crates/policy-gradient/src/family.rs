@@ -81,6 +81,14 @@ macro_rules! methods {
                 match self { $( Self::$variant(config) => config.coupling(), )* }
             }
 
+            fn top_entropy_quantile(&self) -> Option<f64> {
+                match self { $( Self::$variant(config) => config.top_entropy_quantile(), )* }
+            }
+
+            fn step_estimator(&self) -> Option<Estimator> {
+                match self { $( Self::$variant(config) => config.step_estimator(), )* }
+            }
+
             fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
                 &self,
                 rollout: Rollout<P, C, E, D, T>,
@@ -95,6 +103,7 @@ methods! {
     /// Group-relative policy optimisation; see [`grpo()`].
     Grpo(Grpo) = "grpo";
     /// GRPO without length and deviation; see [`dr_grpo()`].
+    #[serde(alias = "dr-grpo")]
     DrGrpo(DrGrpo) = "dr_grpo";
     /// A clipped mean over tokens; see [`bnpo()`].
     Bnpo(Bnpo) = "bnpo";
@@ -116,6 +125,9 @@ methods! {
     Vespo(Vespo) = "vespo";
     /// REINFORCE with a leave-one-out baseline; see [`rloo()`].
     Rloo(Rloo) = "rloo";
+    /// PPO's clip without a critic, also called `reinforce++`; see [`reinforce_plus_plus()`].
+    #[serde(alias = "reinforce++")]
+    ReinforcePlusPlus(ReinforcePlusPlus) = "reinforce_plus_plus";
     /// Proximal policy optimisation; see [`ppo()`].
     Ppo(Ppo) = "ppo";
     /// Discriminative constrained optimisation; see [`disco()`].

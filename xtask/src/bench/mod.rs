@@ -3,6 +3,7 @@
 //! Absolute figures belong to a machine and an hour; run a peer in turn with the bench and keep the ratio.
 mod dpo;
 mod generate;
+mod grpo;
 mod ops;
 mod sft;
 
@@ -20,6 +21,7 @@ use tropism_ops::Precision;
 pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
     let line = match command {
         BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
+        BenchCommand::Grpo(args) => on_threads(args.common.threads, || grpo::run(args))?,
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
         BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
         BenchCommand::Ops(args) => on_threads(args.threads, || ops::run(args))?,

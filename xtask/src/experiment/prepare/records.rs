@@ -4,12 +4,40 @@ use crate::error::XtaskError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tropism_data::audit::Audit;
+use tropism_data::questions::{Questions, plain, read_questions};
 use tropism_data::read::{ReadOptions, file_hash, read_pairs};
-use tropism_data::record::{Pair, Sample, Text};
+use tropism_data::record::{Pair, Sample, Source, Text};
 use tropism_data::split::split_by_prompt;
 use tropism_objectives::Per;
-use tropism_trainer::{RowKind, Stage};
+use tropism_trainer::{AnyStage, RowKind};
 use tropism_worlds::{Arithmetic, Task};
+
+/// A prompt with what is known of its answer.
+pub(super) struct Question {
+    pub(super) source: Source,
+    pub(super) text: Text,
+    pub(super) task: Option<Task>,
+    pub(super) truth: Option<String>,
+}
+
+impl Question {
+    fn of(task: Task) -> Self {
+        let source = Source::row("world:arithmetic, task", task.id + 1);
+        Question { source, text: task.conversation(), truth: Some(task.truth.to_string()), task: Some(task) }
+    }
+
+    fn answered(sample: &Sample) -> Self {
+        let truth = match &sample.completion {
+            Text::Plain(text) => text.clone(),
+            Text::Chat(messages) => messages.iter().map(|m| m.content.as_str()).collect(),
+        };
+        Question { source: sample.source.clone(), text: sample.prompt.clone(), task: None, truth: Some(truth) }
+    }
+
+    fn asked(pair: &Pair) -> Self {
+        Question { source: pair.source.clone(), text: pair.prompt.clone(), task: None, truth: None }
+    }
+}
 
 /// Records before tokenisation.
 pub(super) struct Records {
@@ -17,7 +45,10 @@ pub(super) struct Records {
     pub(super) test: Vec<Pair>,
     /// nothing: the chosen sides are learnt
     pub(super) samples: Option<Vec<Sample>>,
-    pub(super) prompts: Vec<(Text, Option<Task>)>,
+    /// held-out prompts
+    pub(super) prompts: Vec<Question>,
+    /// prompts to sample from in training
+    pub(super) questions: Vec<Question>,
     pub(super) world: Option<Arithmetic>,
     pub(super) audit: BTreeMap<String, Audit>,
     pub(super) hashes: BTreeMap<String, String>,
@@ -33,16 +64,49 @@ pub(super) fn from_world(config: &Experiment, w: &World) -> Result<Records, Xtas
     let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
     let parts = [("pairs", pairs.len()), ("test_pairs", test_pairs.len()), ("samples", samples.len())];
     let audit = parts.into_iter().map(|(p, n)| (p.to_owned(), count(n))).collect();
-    let prompts = test.into_iter().map(|t| (t.conversation(), Some(t))).collect();
+    let prompts = test.into_iter().map(Question::of).collect();
+    let questions = train.into_iter().map(Question::of).collect();
     Ok(Records {
         pairs,
         test: test_pairs,
         samples: Some(samples),
         prompts,
+        questions,
         world: Some(world),
         audit,
         hashes: BTreeMap::new(),
     })
+}
+
+/// A file of questions: each a prompt with its truth, and a sample to learn from.
+pub(super) fn from_questions(config: &Experiment, questions: &Questions) -> Result<Records, XtaskError> {
+    let (path, d) = (config.data.path.as_deref().unwrap_or(Path::new("")), &config.data);
+    let (samples, audit) = read_questions(path, questions, d.limit)?;
+    let (samples, test) = split_by_prompt(samples, |s| s.prompt.key(), d.test_fraction, config.seed)?;
+    let asked = |samples: &[Sample]| -> Vec<Question> { samples.iter().map(Question::answered).collect() };
+    let (asked, prompts) = (asked(&samples), asked(&test));
+    let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
+    let audit = [("file", audit), ("samples", count(samples.len()))].map(|(k, v)| (k.to_owned(), v));
+    Ok(Records {
+        pairs: vec![],
+        test: vec![],
+        samples: Some(samples),
+        prompts,
+        questions: asked,
+        world: None,
+        audit: audit.into_iter().collect(),
+        hashes: BTreeMap::from([("data".to_owned(), file_hash(path)?)]),
+    })
+}
+
+impl Records {
+    /// Questions and answers as plain text, for a tokenizer without a chat template.
+    pub(super) fn without_template(&mut self) {
+        for s in self.samples.iter_mut().flatten() {
+            (s.prompt, s.completion) = (plain(&s.prompt), plain(&s.completion));
+        }
+        self.prompts.iter_mut().chain(&mut self.questions).for_each(|q| q.text = plain(&q.text));
+    }
 }
 
 pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
@@ -52,18 +116,21 @@ pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let options = ReadOptions { format: d.format, columns: d.columns.clone(), numbers, limit: d.limit };
     let (pairs, audit) = read_pairs(path, &options)?;
     let (pairs, test) = split_by_prompt(pairs, Pair::prompt_key, d.test_fraction, config.seed)?;
-    let mut seen = BTreeSet::new();
-    let prompts = test.iter().filter(|p| seen.insert(p.prompt_key())).map(|p| (p.prompt.clone(), None)).collect();
+    let asked = |pairs: &[Pair]| -> Vec<Question> {
+        let mut seen = BTreeSet::new();
+        pairs.iter().filter(|p| seen.insert(p.prompt_key())).map(Question::asked).collect()
+    };
+    let (questions, prompts) = (asked(&pairs), asked(&test));
     let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
     let audit = [("file", audit), ("pairs", count(pairs.len())), ("test_pairs", count(test.len()))];
     let hashes = BTreeMap::from([("data".to_owned(), file_hash(path)?)]);
     let audit = audit.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    Ok(Records { pairs, test, samples: None, prompts, world: None, audit, hashes })
+    Ok(Records { pairs, test, samples: None, prompts, questions, world: None, audit, hashes })
 }
 
 /// Columns of the file that the objectives read; a stage makes the others itself, or refuses.
-fn numbers(stages: &[Stage]) -> Vec<String> {
-    let pairs = stages.iter().filter(|s| RowKind::of(&s.objective) == Some(RowKind::Pairs));
-    let columns = pairs.flat_map(|s| s.objective.columns()).filter(|c| c.per == Per::Row);
+fn numbers(stages: &[AnyStage]) -> Vec<String> {
+    let pairs = stages.iter().filter_map(AnyStage::objective).filter(|o| RowKind::of(o) == Some(RowKind::Pairs));
+    let columns = pairs.flat_map(|o| o.columns()).filter(|c| c.per == Per::Row);
     columns.map(|c| c.name.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }
