@@ -220,7 +220,10 @@ impl Experiment {
             return refuse("`model.path` is not set", "give a model folder: --set model.path=DIR");
         }
         if self.stages.is_empty() {
-            return refuse("there are no stages", "add a [[stages]] table with name, learning_rate, and objective or policy_gradient");
+            return refuse(
+                "there are no stages",
+                "add a [[stages]] table with name, learning_rate, and objective or policy_gradient",
+            );
         }
         if self.evaluation.answers_per_prompt == 0 {
             return refuse(

@@ -46,11 +46,7 @@ impl Default for Questions {
 /// # Errors
 /// A file that cannot be read, a line that is no JSON object, a missing column, a cell that is no text, no question left;
 /// with file, line and column.
-pub fn read_questions(
-    path: &Path,
-    options: &Questions,
-    limit: Option<usize>,
-) -> Result<(Vec<Sample>, Audit), DataError> {
+pub fn read_questions(path: &Path, options: &Questions, limit: Option<usize>) -> Result<(Vec<Sample>, Audit), DataError> {
     let file: Arc<str> = Arc::from(path.display().to_string());
     let (mut samples, mut audit, mut row) = (Vec::new(), Audit::default(), 0);
     for (index, line) in BufReader::new(open(path)?).lines().enumerate() {

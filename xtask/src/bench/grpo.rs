@@ -10,8 +10,8 @@ use tropism_data::text::Tokenizer;
 use tropism_policy_gradient::{Dapo, KlPenalty};
 use tropism_rewards::{Reward, RewardError};
 use tropism_trainer::{
-    Environment, OnlineRun, PolicyGradientOptions, Precision, PromptRow, RewardFunction, Stage, StepMetrics,
-    WeightedReward, WorldReward,
+    Environment, OnlineRun, PolicyGradientOptions, Precision, PromptRow, RewardFunction, Stage, StepMetrics, WeightedReward,
+    WorldReward,
 };
 
 /// Longest prompt, as the peer's.

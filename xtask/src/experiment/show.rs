@@ -78,7 +78,9 @@ fn rows(results: &[StageResult], i: usize) -> Vec<MetricRow> {
         _ => name.to_owned(),
     };
     // the headline first
-    let rank = |n: &str| ["accuracy", "accuracy_gain", "win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9);
+    let rank = |n: &str| {
+        ["accuracy", "accuracy_gain", "win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9)
+    };
     let mut all: Vec<_> = results[i].metrics.iter().collect();
     all.sort_by_key(|(n, _)| rank(n));
     let row = |(name, e): (&String, &tropism_evaluation::Estimate)| {

@@ -158,7 +158,10 @@ impl<'de> Deserialize<'de> for AnyStage {
 }
 
 /// A stage whose options stand under `objective` in the table, and under `key` in the file.
-fn stage<'de, O: DeserializeOwned, D: Deserializer<'de>>(table: Map<String, Value>, key: &str) -> Result<Stage<O>, D::Error> {
+fn stage<'de, O: DeserializeOwned, D: Deserializer<'de>>(
+    table: Map<String, Value>,
+    key: &str,
+) -> Result<Stage<O>, D::Error> {
     let named = |e: serde_json::Error| D::Error::custom(e.to_string().replace("`objective`", &format!("`{key}`")));
     Stage::deserialize(Value::Object(table)).map_err(named)
 }

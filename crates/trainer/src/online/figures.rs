@@ -111,9 +111,8 @@ fn rewards(options: &PolicyGradientOptions, groups: &[&Group], figures: &mut Map
 
 fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
     let answers = || groups.iter().flat_map(|g| &g.answers);
-    let lengths = |finished: bool| -> Vec<usize> {
-        answers().filter(|a| !finished || a.finished()).map(|a| a.tokens.len()).collect()
-    };
+    let lengths =
+        |finished: bool| -> Vec<usize> { answers().filter(|a| !finished || a.finished()).map(|a| a.tokens.len()).collect() };
     let cut = answers().filter(|a| !a.finished()).count();
     for (kind, lengths) in [("", lengths(false)), ("terminated_", lengths(true))] {
         let mean = share(lengths.iter().sum(), lengths.len());
@@ -122,8 +121,7 @@ fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
         figures.insert(format!("completions/max_{kind}length"), lengths.iter().max().copied().unwrap_or(0).into());
     }
     figures.insert("completions/clipped_ratio".into(), share(cut, answers().count()).into());
-    let distinct: usize =
-        groups.iter().map(|g| g.answers.iter().map(|a| &a.tokens).collect::<BTreeSet<_>>().len()).sum();
+    let distinct: usize = groups.iter().map(|g| g.answers.iter().map(|a| &a.tokens).collect::<BTreeSet<_>>().len()).sum();
     figures.insert("completions/duplicate_ratio".into(), (1.0 - share(distinct, answers().count())).into());
 }
 

@@ -81,13 +81,13 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
-        let mut found =
-            Gathered { kept: vec![], flat: vec![], rounds: 0, sampling: Duration::ZERO, rating: Duration::ZERO };
+        let mut found = Gathered { kept: vec![], flat: vec![], rounds: 0, sampling: Duration::ZERO, rating: Duration::ZERO };
         let most = self.options.dynamic_sampling.as_ref().map_or(1, |d| d.max_rounds);
         while found.rounds < most && found.kept.len() < self.groups {
             let picked = order.batch(self.groups - found.kept.len());
             let clock = Instant::now();
-            let answers = sample(policy, &self.options.rollout, self.environment.stops, self.prompts, &picked, streams.bits())?;
+            let answers =
+                sample(policy, &self.options.rollout, self.environment.stops, self.prompts, &picked, streams.bits())?;
             found.sampling += clock.elapsed();
             let clock = Instant::now();
             for (prompt, answers) in picked.into_iter().zip(answers) {
@@ -148,7 +148,19 @@ impl Gatherer<'_> {
         let (old, reference, values, returns, credit) = (None, None, None, None, None);
         let groups = Groups::new(&of_row)?;
         Ok(Some(Batch {
-            samples, groups, members, table, sums, truncated, kept, sampler, old, reference, values, returns, credit,
+            samples,
+            groups,
+            members,
+            table,
+            sums,
+            truncated,
+            kept,
+            sampler,
+            old,
+            reference,
+            values,
+            returns,
+            credit,
         }))
     }
 }

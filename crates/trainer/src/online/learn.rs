@@ -10,9 +10,7 @@ use tropism_core::{Diagnostics, LossTerms, ScoreTable, TokenLogps};
 use tropism_data::batches::batches;
 use tropism_lm::Dims;
 use tropism_ops::{Scalar, TapeOf, alloc_grads, data, grad_norm, tape_into};
-use tropism_policy_gradient::{
-    Coupling, Critic, Field, Groups, Method, Rollout, entropy_threshold, old_policy_kl,
-};
+use tropism_policy_gradient::{Coupling, Critic, Field, Groups, Method, Rollout, entropy_threshold, old_policy_kl};
 
 /// A rollout on the processor, sizes known at run time.
 type Fed<E, T> = Rollout<usize, usize, E, Cpu, T>;
@@ -143,7 +141,8 @@ where
             let rows = batch.rows_of(&groups[range]);
             let pass = self.model().pass(&batch.pick(&rows), reads(Field::EntropyThreshold), NoneTape)?;
             for (sequence, row) in pass.packed.sequences.iter().zip(rows).filter(|(_, r)| batch.kept[*r]) {
-                let flat = |t: &Tensor<(usize,), E, Cpu>| data(t)[sequence.clone()].iter().map(|v| v.f()).collect::<Vec<_>>();
+                let flat =
+                    |t: &Tensor<(usize,), E, Cpu>| data(t)[sequence.clone()].iter().map(|v| v.f()).collect::<Vec<_>>();
                 logps.extend(flat(&pass.logps));
                 entropies.extend(pass.entropies.as_ref().map(flat).unwrap_or_default());
                 old.extend(batch.old.as_ref().map(|o| o[row].clone()).unwrap_or_default());

@@ -194,7 +194,9 @@ impl PolicyGradientOptions {
         let verdict = |(_, r): (&String, &WeightedReward)| r.weight == 1.0 && r.function.is_verifier();
         if self.requires(Field::Rewards) && !(used().count() == 1 && used().all(verdict)) {
             let name = self.loss.name();
-            let problem = format!("are more than {name} can read: it puts right (1) against wrong (0) answers; give one verifier with weight 1, others weight 0");
+            let problem = format!(
+                "are more than {name} can read: it puts right (1) against wrong (0) answers; give one verifier with weight 1, others weight 0"
+            );
             return Some(("rewards", problem));
         }
         None
@@ -214,7 +216,10 @@ impl PolicyGradientOptions {
         }
         if self.has_critic() != credit.reads_values() {
             let problem = if self.has_critic() {
-                format!("is {}, but {name} trains a critic, which only `gae` reads; set loss.value_coefficient to 0", credit.name())
+                format!(
+                    "is {}, but {name} trains a critic, which only `gae` reads; set loss.value_coefficient to 0",
+                    credit.name()
+                )
             } else {
                 format!("is gae, which reads a critic's values, and {name} trains no critic; take ppo")
             };

@@ -34,7 +34,12 @@ impl<M: Dims, E: Scalar> Model<'_, M, E>
 where
     Cpu: Device<E>,
 {
-    pub(crate) fn pass<T: TapeOf<E>>(&self, samples: &[TokenSample], entropy: bool, tape: T) -> Result<Pass<E, T>, TrainError> {
+    pub(crate) fn pass<T: TapeOf<E>>(
+        &self,
+        samples: &[TokenSample],
+        entropy: bool,
+        tape: T,
+    ) -> Result<Pass<E, T>, TrainError> {
         let packed = pack_samples(samples)?;
         let segment = |s: &tropism_data::pack::Segment| Segment { start: s.start, len: s.len, parent: s.parent };
         let tree = Tree::new(packed.segments.iter().map(segment).collect())?;

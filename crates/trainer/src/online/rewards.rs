@@ -175,8 +175,7 @@ pub fn rate(
     completion: &Completion,
     world: Option<&dyn Reward>,
 ) -> Result<Vec<Rating>, RewardError> {
-    let mut ratings: Vec<Rating> =
-        rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
+    let mut ratings: Vec<Rating> = rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
     let right = ratings.iter().any(|r| r.verdict.is_some_and(Verdict::is_correct));
     for (rating, reward) in ratings.iter_mut().zip(rewards.values()) {
         if let RewardFunction::TokenLength(t) = &reward.function

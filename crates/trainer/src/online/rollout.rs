@@ -19,17 +19,12 @@ pub(crate) fn sample<M: Dims, E: Scalar>(
 where
     Cpu: Device<E>,
 {
-    let sampling = Sampling {
-        temperature: options.temperature,
-        max_new_tokens: options.max_new_tokens,
-        ..Sampling::default()
-    };
+    let sampling =
+        Sampling { temperature: options.temperature, max_new_tokens: options.max_new_tokens, ..Sampling::default() };
     // packed once, not at every token
     let packed = (policy.precision == Precision::Bf16 && Precision::has_bf16()).then(|| policy.frozen(FrozenFormat::Bf16));
-    let sampler = Sampler::new(packed.as_ref().unwrap_or(policy), sampling)
-        .stop_tokens(stops)
-        .batching(options.batching)
-        .seed(seed);
+    let sampler =
+        Sampler::new(packed.as_ref().unwrap_or(policy), sampling).stop_tokens(stops).batching(options.batching).seed(seed);
     let request = |(place, &row): (usize, &usize)| {
         let stream = u32::try_from(place).ok();
         Request { stream, ..Request::new(prompts[row].tokens.clone(), options.group) }

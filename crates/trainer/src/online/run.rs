@@ -95,7 +95,19 @@ where
         }
         let (grads, step, tokens, dev) = (None, 0, 0, Cpu::default());
         Ok(OnlineRun {
-            stage, prompts, environment, policy, reference, optimiser, grads, order, rollouts, shuffles, step, tokens, dev,
+            stage,
+            prompts,
+            environment,
+            policy,
+            reference,
+            optimiser,
+            grads,
+            order,
+            rollouts,
+            shuffles,
+            step,
+            tokens,
+            dev,
         })
     }
 
@@ -267,7 +279,10 @@ impl Stage<PolicyGradientOptions> {
                         Err(e) => e.to_string(),
                     },
                 };
-                return refuse("rewards", format!("has an entry `{name}` that compares with a truth; {}: {problem}", row.source));
+                return refuse(
+                    "rewards",
+                    format!("has an entry `{name}` that compares with a truth; {}: {problem}", row.source),
+                );
             }
         }
         Ok(())

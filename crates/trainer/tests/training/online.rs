@@ -7,7 +7,7 @@ use tropism_data::tokens::TokenSample;
 use tropism_lm::{Batching, Decoder, Loaded, Request, Sampler, Sampling};
 use tropism_ops::{LogpsExtras, Segment, Tree, data};
 use tropism_policy_gradient::{
-    Bnpo, Cispo, Dapo, Disco, DrGrpo, Drpo, Gspo, Grpo, KlPenalty, PolicyGradient, Ppo, ReinforcePlusPlus, Rloo,
+    Bnpo, Cispo, Dapo, Disco, DrGrpo, Drpo, Grpo, Gspo, KlPenalty, PolicyGradient, Ppo, ReinforcePlusPlus, Rloo,
     SamplerCorrection,
 };
 use tropism_trainer::*;
@@ -49,7 +49,7 @@ fn stage(loss: impl Into<PolicyGradient>) -> Stage<PolicyGradientOptions> {
     options.rollout.group = 4;
     options.rollout.max_new_tokens = 8;
     let mut stage = Stage::of("online", options, 1e-2);
-    (stage.batch_size, stage.max_steps) = (5, Some(4));
+    (stage.batch_size, stage.epochs, stage.max_steps) = (5, 100, Some(4));
     stage
 }
 
@@ -117,8 +117,7 @@ fn sampler_and_trainer_agree_on_log_probabilities_for_any_batch() {
                     let states = policy.states(&wide(&packed.tokens), &tree, NoneTape).unwrap();
                     let targets = wide(&packed.targets);
                     let extras = LogpsExtras::default();
-                    let found =
-                        policy.tempered_logps(states, &packed.sources, &targets, temperature, extras).unwrap();
+                    let found = policy.tempered_logps(states, &packed.sources, &targets, temperature, extras).unwrap();
                     for ((_, answer), range) in part.iter().zip(&packed.sequences) {
                         assert_eq!(range.len(), answer.tokens.len());
                         for (t, own) in data(&found.logps)[range.clone()].iter().zip(&answer.sampling_logps) {
@@ -185,7 +184,9 @@ fn a_restored_run_goes_on_to_the_same_bits() {
             }
             assert!(weights(run.policy()) == want, "{} after {cut}", stage.objective.loss.name());
             for (mut a, mut b) in rest.into_iter().zip(seen[cut..].iter().cloned()) {
-                [&mut a, &mut b].map(|m| m.figures.retain(|k, _| !k.starts_with("time/")));
+                for m in [&mut a, &mut b] {
+                    m.figures.retain(|k, _| !k.starts_with("time/"));
+                }
                 assert_eq!(a, b);
             }
             let mut other = stage.clone();
@@ -306,7 +307,9 @@ fn what_does_not_fit_is_named() {
     assert!(said(&|s| s.objective.loss = Disco::default().into()).contains("one verifier with weight 1"));
     assert!(said(&|s| s.objective.advantages = Some(toml::from_str("method = 'gae'").unwrap())).contains("take ppo"));
     let world = toml::from_str("function = { type = 'correct' }").unwrap();
-    assert!(said(&|s| drop(s.objective.rewards.insert("c".into(), WeightedReward::clone(&world)))).contains("embedded world"));
+    assert!(
+        said(&|s| drop(s.objective.rewards.insert("c".into(), WeightedReward::clone(&world)))).contains("embedded world")
+    );
     let numeric: WeightedReward = toml::from_str("function = { type = 'numeric' }").unwrap();
     let mut without = prompts(4);
     without[2].truth = None;

@@ -107,8 +107,9 @@ pub(super) fn all(config: &ArithmeticConfig, chains: &Chains) -> Vec<Task> {
             }
             let operand = |stream: &mut Stream| 1 + stream.below(config.max_operand as usize) as i64;
             let left = operand(&mut stream);
-            let step = |stream: &mut Stream| {
-                Step { operation: operations[stream.below(operations.len())], operand: operand(stream) }
+            let step = |stream: &mut Stream| Step {
+                operation: operations[stream.below(operations.len())],
+                operand: operand(stream),
             };
             let steps: Vec<Step> = (1..operands).map(|_| step(&mut stream)).collect();
             let template = templates[stream.below(templates.len())];
