@@ -229,7 +229,7 @@ fn every_method_learns_and_reports_by_trl_s_names() {
             "completions/clipped_ratio",
             "completions/duplicate_ratio",
             "entropy",
-            "clip_ratio/region_mean",
+            "policy/ratio",
             "time/rollout",
             "time/reward",
             "time/update",
