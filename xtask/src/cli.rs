@@ -184,6 +184,8 @@ pub enum BenchCommand {
     Generate(BenchGenerateArgs),
     /// Preparation of conversational pairs: chat template and tokens, from memory
     Prepare(BenchPrepareArgs),
+    /// Steps of GRPO on the prompts of a preference file: sampling, a reward by function, a reference, an update
+    Grpo(BenchGrpoArgs),
     /// Each operation of a model's shape, beside the machine's peak
     Ops(BenchOpsArgs),
     /// Bootstraps of judged pairs
@@ -354,6 +356,29 @@ pub struct BenchGenerateArgs {
     /// Longest prompt
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub max_prompt: usize,
+}
+
+/// Arguments of `bench grpo`.
+#[derive(Debug, Args)]
+pub struct BenchGrpoArgs {
+    /// model, data, machine
+    #[command(flatten)]
+    pub common: BenchArgs,
+    /// Prompts per step
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub prompts: usize,
+    /// Completions of each prompt
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub group: usize,
+    /// Longest completion in tokens
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub new: usize,
+    /// Steps to measure, after one to warm up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub steps: usize,
+    /// Most tokens computed at a time in updates; groups stay whole
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub micro_batch_tokens: usize,
 }
 
 /// Arguments of `experiment`.

@@ -4,11 +4,12 @@ use crate::overrides;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::Table;
+use tropism_data::questions::Questions;
 use tropism_data::read::{Columns, Format};
 use tropism_data::text::Boundary;
 use tropism_data::tokens::Truncation;
 use tropism_lm::{Batching, Sampling, WeightDtype};
-use tropism_trainer::Stage;
+use tropism_trainer::AnyStage;
 use tropism_worlds::ArithmeticConfig;
 
 /// An experiment: data, model, stages, evaluation.
@@ -40,7 +41,7 @@ pub struct Experiment {
     #[serde(default)]
     pub evaluation: Evaluation,
     /// the stages, in order
-    pub stages: Vec<Stage>,
+    pub stages: Vec<AnyStage>,
 }
 
 /// `[data]`: a preference file, and how rows are split and cut.
@@ -54,6 +55,9 @@ pub struct Data {
     pub format: Format,
     /// names of the columns
     pub columns: Columns,
+    /// the file holds questions with known answers in place of pairs: GSM8K's columns by `{}`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub questions: Option<Questions>,
     /// only so many rows from the beginning
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -74,6 +78,7 @@ impl Default for Data {
             path: None,
             format: Format::default(),
             columns: Columns::default(),
+            questions: None,
             limit: None,
             test_fraction: 0.1,
             max_length: Some(512),
@@ -219,7 +224,10 @@ impl Experiment {
             return refuse("`model.path` is not set", "give a model folder: --set model.path=DIR");
         }
         if self.stages.is_empty() {
-            return refuse("there are no stages", "add a [[stages]] table with name, objective and learning_rate");
+            return refuse(
+                "there are no stages",
+                "add a [[stages]] table with name, learning_rate, and objective or policy_gradient",
+            );
         }
         if self.evaluation.answers_per_prompt == 0 {
             return refuse(
@@ -235,16 +243,16 @@ impl Experiment {
         }
         for (i, stage) in self.stages.iter().enumerate() {
             stage.check()?;
-            let earlier: Vec<&str> = self.stages[..i].iter().map(|s| s.name.as_str()).chain(["model"]).collect();
-            if earlier.contains(&stage.name.as_str()) {
+            let earlier: Vec<&str> = self.stages[..i].iter().map(AnyStage::name).chain(["model"]).collect();
+            if earlier.contains(&stage.name()) {
                 return refuse(
-                    &format!("two stages are called `{}`", stage.name),
+                    &format!("two stages are called `{}`", stage.name()),
                     "give each its own name; `model` is taken",
                 );
             }
-            for (key, name) in [("init", &stage.init), ("reference", &stage.reference)] {
-                if let Some(name) = name.as_deref().filter(|n| !earlier.contains(n)) {
-                    let problem = format!("stage `{}`: `{key}` is `{name}`, which is no earlier stage", stage.name);
+            for (key, name) in [("init", stage.init()), ("reference", stage.reference())] {
+                if let Some(name) = name.filter(|n| !earlier.contains(n)) {
+                    let problem = format!("stage `{}`: `{key}` is `{name}`, which is no earlier stage", stage.name());
                     return refuse(&problem, &format!("earlier are: {}", earlier.join(", ")));
                 }
             }

@@ -3,8 +3,10 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 3] = [
+pub const RECIPES: [(&str, &str); 5] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
+    ("grpo", include_str!("../recipes/grpo.toml")),
+    ("gsm8k", include_str!("../recipes/gsm8k.toml")),
     ("hh", include_str!("../recipes/hh.toml")),
     ("dpo", include_str!("../recipes/dpo.toml")),
 ];

@@ -1,6 +1,8 @@
 //! Whole runs over the command line.
 #![allow(clippy::unwrap_used)]
 mod common;
+#[path = "runs/online.rs"]
+mod online;
 use common::{TINY, command, golden, run, text};
 use serde_json::Value;
 use std::fs;
@@ -261,7 +263,7 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
 fn recipes_are_listed() {
     let result = run(&["experiment", "--list"]);
     assert!(result.status.success());
-    for name in ["quickstart", "hh", "dpo"] {
+    for name in ["quickstart", "hh", "dpo", "grpo", "gsm8k"] {
         assert!(text(&result.stdout).lines().any(|l| l.starts_with(name) && l.len() > 30));
     }
 }

@@ -70,6 +70,8 @@ pub mod output;
 pub mod pack;
 pub mod prompt;
 #[cfg(feature = "files")]
+pub mod questions;
+#[cfg(feature = "files")]
 pub mod read;
 pub mod record;
 pub mod split;

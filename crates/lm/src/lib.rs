@@ -48,6 +48,7 @@ mod random;
 mod rope;
 mod sample;
 mod save;
+mod tempered;
 mod visit;
 
 pub use architecture::Architecture;

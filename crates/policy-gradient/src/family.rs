@@ -31,6 +31,7 @@ tropism_core::methods! {
     /// Group-relative policy optimisation; see [`grpo()`].
     Grpo(Grpo) = "grpo";
     /// GRPO without length and deviation; see [`dr_grpo()`].
+    #[serde(alias = "dr-grpo")]
     DrGrpo(DrGrpo) = "dr_grpo";
     /// A clipped mean over tokens; see [`bnpo()`].
     Bnpo(Bnpo) = "bnpo";
@@ -52,6 +53,9 @@ tropism_core::methods! {
     Vespo(Vespo) = "vespo";
     /// REINFORCE with a leave-one-out baseline; see [`rloo()`].
     Rloo(Rloo) = "rloo";
+    /// PPO's clip without a critic, also called `reinforce++`; see [`reinforce_plus_plus()`].
+    #[serde(alias = "reinforce++")]
+    ReinforcePlusPlus(ReinforcePlusPlus) = "reinforce_plus_plus";
     /// Proximal policy optimisation; see [`ppo()`].
     Ppo(Ppo) = "ppo";
     /// Discriminative constrained optimisation; see [`disco()`].
@@ -67,6 +71,14 @@ impl Method for PolicyGradient {
 
     fn coupling(&self) -> Coupling {
         with_config!(self, config => config.coupling())
+    }
+
+    fn top_entropy_quantile(&self) -> Option<f64> {
+        with_config!(self, config => config.top_entropy_quantile())
+    }
+
+    fn step_estimator(&self) -> Option<Estimator> {
+        with_config!(self, config => config.step_estimator())
     }
 
     fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(

@@ -12,7 +12,7 @@
 //! | rewards | [`token_rewards()`], [`sequence_penalty()`], [`adapted_coefficient()`], [`soft_overlong()`] |
 //! | several rewards, agents | [`label_regression()`], [`floor_penalty()`], [`search_steps()`] |
 //! | which groups and tasks | [`dynamic_sampling()`], [`pass_rate_bins()`], [`Curriculum`] |
-//! | surrogates by token | [`grpo()`], [`dr_grpo()`], [`bnpo()`], [`dapo()`], [`cispo()`], [`sapo()`], [`ppo()`] |
+//! | surrogates by token | [`grpo()`], [`dr_grpo()`], [`bnpo()`], [`dapo()`], [`cispo()`], [`sapo()`], [`reinforce_plus_plus()`], [`ppo()`] |
 //! | surrogates by completion | [`gspo()`], [`gspo_token()`], [`gmpo()`], [`luspo()`], [`vespo()`], [`rloo()`] |
 //! | right against wrong | [`disco()`], [`drpo()`] |
 //!
@@ -32,6 +32,7 @@
 //! | `gspo_token` | the same, gradients by token | 0.0003 / 0.0004 | `sequence_mean` |
 //! | `luspo` | completion, mean log-ratio | 0.002 / 0.0025 | `sequence_sum` |
 //! | `rloo` | completion, sum of log-ratios | 0.2 / 0.2 | `sequence_mean` |
+//! | `reinforce_plus_plus` | token | 0.2 / 0.2 | `token_mean` |
 //! | `ppo` | token | 0.2 / 0.2 | `token_mean`, and a critic's loss |
 //!
 //! All surrogates share the options `aggregation`, `kl`, `sampler`, `top_entropy_quantile`, `off_policy_mask_threshold` and

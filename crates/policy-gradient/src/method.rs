@@ -3,7 +3,7 @@
 use dfdx::prelude::*;
 use tropism_core::LossTerms;
 
-use crate::{Coupling, Field, Need, PolicyGradientError, Rollout};
+use crate::{Coupling, Estimator, Field, Need, PolicyGradientError, Rollout};
 
 /// A method with its options: what it reads, and its loss.
 ///
@@ -14,6 +14,18 @@ pub trait Method {
 
     /// How the rows of a step hang together.
     fn coupling(&self) -> Coupling;
+
+    /// The share of the step's tokens, those of highest entropy, that the loss keeps: what
+    /// [`entropy_threshold`](crate::entropy_threshold) is to be asked for when a step is split.
+    fn top_entropy_quantile(&self) -> Option<f64> {
+        None
+    }
+
+    /// The estimate of the step's divergence that the loss reads: what [`old_policy_kl`](crate::old_policy_kl) is to be
+    /// asked for when a step is split.
+    fn step_estimator(&self) -> Option<Estimator> {
+        None
+    }
 
     /// The loss of a rollout.
     ///

@@ -53,8 +53,11 @@ impl Reward for Exact {
         "exact"
     }
 
-    fn score(&self, _prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
-        let verdict = truth.map_or(Verdict::Abstained, |truth| self.verdict(completion, truth));
-        Ok(verdict.score())
+    fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+        Ok(self.judge(prompt, completion, truth)?.and_then(Verdict::score))
+    }
+
+    fn judge(&self, _prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
+        Ok(Some(truth.map_or(Verdict::Abstained, |truth| self.verdict(completion, truth))))
     }
 }

@@ -81,16 +81,20 @@ impl Reward for Marked {
         "marked"
     }
 
-    fn score(&self, _prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+    fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+        Ok(self.judge(prompt, completion, truth)?.and_then(Verdict::score))
+    }
+
+    fn judge(&self, _prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
         let Some(truth) = truth else {
-            return Ok(Verdict::Abstained.score());
+            return Ok(Some(Verdict::Abstained));
         };
         let verdict = self.verdict(completion, truth).ok_or_else(|| RewardError::BadTruth {
             reward: self.name().to_owned(),
             truth: shortened(truth),
             expected: "a number in digits, alone or behind the marker",
         })?;
-        Ok(verdict.score())
+        Ok(Some(verdict))
     }
 }
 

@@ -60,15 +60,19 @@ impl Reward for Numeric {
         "numeric"
     }
 
-    fn score(&self, _prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+    fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+        Ok(self.judge(prompt, completion, truth)?.and_then(Verdict::score))
+    }
+
+    fn judge(&self, _prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
         let Some(truth) = truth else {
-            return Ok(Verdict::Abstained.score());
+            return Ok(Some(Verdict::Abstained));
         };
         let value = number::parse(truth).ok_or_else(|| RewardError::BadTruth {
             reward: self.name().to_owned(),
             truth: shortened(truth),
             expected: "a whole number in digits or English words",
         })?;
-        Ok(self.verdict(completion, value).score())
+        Ok(Some(self.verdict(completion, value)))
     }
 }

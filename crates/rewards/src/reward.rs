@@ -1,6 +1,6 @@
 //! The interface of all reward functions.
 
-use crate::RewardError;
+use crate::{RewardError, Verdict};
 
 /// A function from a prompt and a completion (and, where there is one, a known truth) to a number.
 ///
@@ -16,6 +16,16 @@ pub trait Reward: Send + Sync {
     /// When the reward cannot be computed from this record, for example because `truth` is not of
     /// the form that the reward reads.
     fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError>;
+
+    /// The verdict on `completion`, where the reward is a verifier's; nothing where it is not.
+    ///
+    /// # Errors
+    ///
+    /// As [`score`](Self::score).
+    fn judge(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
+        let _ = (prompt, completion, truth);
+        Ok(None)
+    }
 }
 
 impl<R: Reward + ?Sized> Reward for Box<R> {
@@ -25,5 +35,9 @@ impl<R: Reward + ?Sized> Reward for Box<R> {
 
     fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
         (**self).score(prompt, completion, truth)
+    }
+
+    fn judge(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
+        (**self).judge(prompt, completion, truth)
     }
 }

@@ -5,6 +5,7 @@ use tropism_data::DataError;
 use tropism_lm::LmError;
 use tropism_objectives::ObjectiveError;
 use tropism_ops::OpsError;
+use tropism_policy_gradient::PolicyGradientError;
 
 /// Errors of training.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,14 @@ pub enum TrainError {
         /// and under the reference
         reference: f64,
     },
+    /// A completion that cannot be rated.
+    #[error("{row}: a completion cannot be rated: {problem}")]
+    Reward {
+        /// where the prompt came from
+        row: String,
+        /// what is wrong
+        problem: String,
+    },
     /// A checkpoint that does not belong to this run.
     #[error("{path}: {problem}")]
     Checkpoint {
@@ -88,6 +97,9 @@ pub enum TrainError {
     /// From the objective.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),
+    /// From advantages or a policy-gradient loss.
+    #[error(transparent)]
+    PolicyGradient(#[from] PolicyGradientError),
     /// From an operation.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -103,6 +115,7 @@ impl TrainError {
     pub(crate) fn not_finite(&self) -> Option<(&'static str, usize, f64)> {
         match self {
             TrainError::Core(CoreError::NotFinite { what, row, value })
+            | TrainError::PolicyGradient(PolicyGradientError::Core(CoreError::NotFinite { what, row, value }))
             | TrainError::Objective(ObjectiveError::Core(CoreError::NotFinite { what, row, value })) => {
                 Some((what, *row, *value))
             }

@@ -9,6 +9,8 @@
 //! - Reference log-probabilities are computed once, before the first step, and reused over all epochs.
 //! - A [checkpoint](StageRun::save) holds weights, optimiser moments, the order of the data and the reference
 //!   log-probabilities; a run [restored](StageRun::restore) from it makes the same bits as one that was never stopped.
+//! - [`OnlineRun`] is a stage that samples with its own policy: groups of completions, ratings, advantages, updates by a policy
+//!   gradient. Groups stay whole in every split, masks cover exactly the sampled tokens.
 //! - A value that is not finite ends the run with the stage, the step and the row's file and line.
 
 mod checkpoint;
@@ -16,7 +18,9 @@ mod constants;
 mod error;
 mod feed;
 mod forward;
+mod kept;
 mod metrics;
+mod online;
 mod progress;
 mod reference;
 mod rows;
@@ -28,7 +32,9 @@ mod step;
 
 pub use checkpoint::Saved;
 pub use error::TrainError;
+pub use kept::checkpointed_stage;
 pub use metrics::{Metrics, StepMetrics};
+pub use online::*;
 pub use progress::Progress;
 pub use reference::{ReferenceLogps, reference_logps};
 pub use rows::{RowKind, Rows};

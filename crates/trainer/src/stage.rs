@@ -34,11 +34,11 @@ impl From<Precision> for tropism_ops::Precision {
 /// `init` and `reference` name an earlier stage, or `model` for the model that the run started from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stage {
+pub struct Stage<O = Objective> {
     /// its name in the run's files and in other stages' `init` and `reference`
     pub name: String,
-    /// the loss and its options
-    pub objective: Objective,
+    /// what is learnt: a loss on rows and its options, or those of a stage that samples
+    pub objective: O,
     /// where the policy starts; the stage before, or the run's model, when left out
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
@@ -131,9 +131,9 @@ fn max_grad_norm() -> f64 {
     1.0
 }
 
-impl Stage {
-    /// A stage with the defaults of a recipe.
-    pub fn new(name: impl Into<String>, objective: Objective, learning_rate: f64) -> Self {
+impl<O> Stage<O> {
+    /// A stage of any kind with the defaults of a recipe.
+    pub fn of(name: impl Into<String>, objective: O, learning_rate: f64) -> Self {
         Stage {
             name: name.into(),
             objective,
@@ -161,12 +161,9 @@ impl Stage {
         }
     }
 
-    /// Checks every option.
-    ///
-    /// # Errors
-    /// Names the stage, the option and what would do.
-    pub fn check(&self) -> Result<(), TrainError> {
-        self.objective.check()?;
+    /// Checks the options that all kinds of stages share; `method` is what the stage's objective is called, and whether it
+    /// reads a reference.
+    pub(crate) fn check_shared(&self, (method, reads_reference): (&str, bool)) -> Result<(), TrainError> {
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let rules: [(&'static str, bool, String); 10] = [
             (
@@ -194,41 +191,14 @@ impl Stage {
         ];
         let betas = self.betas.iter().all(|b| (0.0..1.0).contains(b));
         let betas = ("betas", betas, format!("are {:?}, both must be in 0..1", self.betas));
-        let unread = self.reference.is_none() || self.objective.needs_reference();
-        let unread = ("reference", unread, format!("is set, but {} does not read one; remove it", self.objective.name()));
+        let unread = self.reference.is_none() || reads_reference;
+        let unread = ("reference", unread, format!("is set, but {method} does not read one; remove it"));
         let both = self.lora.is_none() || self.freeze.is_empty();
         let both = ("freeze", both, "is set beside `lora`, which trains the adapter alone; remove one of the two".into());
         match rules.into_iter().chain([betas, unread, both]).find(|r| !r.1) {
             None => Ok(()),
             Some((key, _, problem)) => Err(TrainError::Config { stage: self.name.clone(), key, problem }),
         }
-    }
-
-    /// Checks every option, and whether the objective can learn from these rows.
-    ///
-    /// # Errors
-    /// As [`Stage::check`]; no rows, rows of another kind, columns of numbers that they lack.
-    pub fn check_rows(&self, rows: &Rows) -> Result<(), TrainError> {
-        self.check()?;
-        let refuse = |problem: String| TrainError::Config { stage: self.name.clone(), key: "objective", problem };
-        let name = self.objective.name();
-        if rows.is_empty() {
-            return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
-        }
-        let Some(kind) = RowKind::of(&self.objective) else {
-            let input = self.objective.input();
-            return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
-        };
-        if kind != rows.kind() {
-            return Err(refuse(format!("{name} was given the wrong kind of rows")));
-        }
-        if let Some(problem) = lacking(&self.objective, rows) {
-            return Err(refuse(problem));
-        }
-        if reads_baseline(&self.objective) && rows.mismatched().is_none() {
-            return Err(refuse(format!("{name} compares answers of different prompts; the data have only one")));
-        }
-        Ok(())
     }
 
     /// The model that the stage trains: `model` itself, with some tensors frozen, or with a fresh adapter. The weights are
@@ -268,6 +238,49 @@ impl Stage {
     /// Steps of the warm-up among `total`.
     pub fn warmup(&self, total: usize) -> usize {
         (self.warmup_ratio * total as f64).round() as usize
+    }
+}
+
+impl Stage {
+    /// A stage that learns from rows, with the defaults of a recipe.
+    pub fn new(name: impl Into<String>, objective: Objective, learning_rate: f64) -> Self {
+        Self::of(name, objective, learning_rate)
+    }
+
+    /// Checks every option.
+    ///
+    /// # Errors
+    /// Names the stage, the option and what would do.
+    pub fn check(&self) -> Result<(), TrainError> {
+        self.objective.check()?;
+        self.check_shared((self.objective.name(), self.objective.needs_reference()))
+    }
+
+    /// Checks every option, and whether the objective can learn from these rows.
+    ///
+    /// # Errors
+    /// As [`Stage::check`]; no rows, rows of another kind, columns of numbers that they lack.
+    pub fn check_rows(&self, rows: &Rows) -> Result<(), TrainError> {
+        self.check()?;
+        let refuse = |problem: String| TrainError::Config { stage: self.name.clone(), key: "objective", problem };
+        let name = self.objective.name();
+        if rows.is_empty() {
+            return Err(refuse(format!("{name} has no rows to learn from; look at the audit of the data")));
+        }
+        let Some(kind) = RowKind::of(&self.objective) else {
+            let input = self.objective.input();
+            return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
+        };
+        if kind != rows.kind() {
+            return Err(refuse(format!("{name} was given the wrong kind of rows")));
+        }
+        if let Some(problem) = lacking(&self.objective, rows) {
+            return Err(refuse(problem));
+        }
+        if reads_baseline(&self.objective) && rows.mismatched().is_none() {
+            return Err(refuse(format!("{name} compares answers of different prompts; the data have only one")));
+        }
+        Ok(())
     }
 }
 

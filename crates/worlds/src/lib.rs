@@ -27,6 +27,7 @@ pub mod arithmetic;
 pub mod error;
 
 pub use arithmetic::{
-    AnswerKind, Arithmetic, ArithmeticConfig, Mix, Operation, Rated, RewardConfig, RewardParts, Task, Template,
+    AnswerKind, Arithmetic, ArithmeticConfig, Chains, Difficulty, Mix, Operation, Rated, RewardConfig, RewardParts, Step,
+    Task, Template,
 };
 pub use error::WorldError;

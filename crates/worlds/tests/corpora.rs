@@ -16,7 +16,17 @@ fn with_mix(mix: Mix) -> Arithmetic {
     Arithmetic::new(ArithmeticConfig { mix, ..ArithmeticConfig::default() }).unwrap()
 }
 
-const NOTHING: Mix = Mix { terse: 0.0, sentence: 0.0, polite: 0.0, hedging: 0.0, rambling: 0.0, evasive: 0.0, wrong: 0.0 };
+const NOTHING: Mix = Mix {
+    terse: 0.0,
+    sentence: 0.0,
+    polite: 0.0,
+    hedging: 0.0,
+    rambling: 0.0,
+    evasive: 0.0,
+    reasoned: 0.0,
+    checked: 0.0,
+    wrong: 0.0,
+};
 
 fn content<'a>(text: &'a Text, role: &str) -> &'a str {
     let Text::Chat(messages) = text else {

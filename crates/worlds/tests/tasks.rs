@@ -178,3 +178,55 @@ fn splits_depend_on_the_seed_and_mix_the_tasks() {
         assert!(one.iter().filter(|task| task.template == template).count() > 10);
     }
 }
+
+#[test]
+fn chains_have_three_difficulties_and_answers_of_variable_length() {
+    use tropism_rewards::{Reward, Verdict, length::words};
+    use tropism_worlds::{AnswerKind, Chains, Difficulty};
+
+    let chains = Some(Chains { operands: [2, 3, 5], tasks: 100 });
+    let world = Arithmetic::new(ArithmeticConfig { chains, ..ArithmeticConfig::default() }).unwrap();
+    assert_eq!(world.tasks().len(), 300);
+    for (difficulty, operands) in Difficulty::ALL.into_iter().zip([2, 3, 5]) {
+        let tasks: Vec<&Task> = world.tasks().iter().filter(|t| t.difficulty == Some(difficulty)).collect();
+        assert_eq!(tasks.len(), 100);
+        for task in tasks {
+            let numbers = tropism_rewards::number::stated(&task.prompt);
+            assert_eq!(numbers.len(), operands, "{}", task.prompt);
+            let (mut value, mut low) = (task.operation.apply(task.left, task.right), 0);
+            for step in &task.rest {
+                low = low.min(value);
+                value = step.operation.apply(value, step.operand);
+            }
+            assert_eq!((value, low.min(value)), (task.truth, 0), "{}", task.prompt);
+            let length = |kind, wording| words(&task.answer(kind, task.truth, wording));
+            let reasoned = length(AnswerKind::Reasoned, 0);
+            assert!((0..3).all(|w| length(AnswerKind::Checked, w) > (1 + w) * reasoned));
+            for (value, verdict) in [(task.truth, Verdict::Correct), (task.truth + 2, Verdict::Wrong)] {
+                for kind in [AnswerKind::Terse, AnswerKind::Sentence, AnswerKind::Reasoned, AnswerKind::Checked] {
+                    let answer = task.answer(kind, value, 1);
+                    assert_eq!(world.judge(&task.prompt, &answer, None), Ok(Some(verdict)), "{answer}");
+                }
+            }
+        }
+    }
+    let task = world.tasks().iter().find(|t| t.rest.len() == 1).unwrap();
+    let steps = task.answer(AnswerKind::Reasoned, task.truth, 0);
+    assert_eq!(steps.matches(". ").count(), 2, "{steps}");
+    assert_eq!(world.task_of(&task.prompt), Some(task));
+}
+
+#[test]
+fn settings_of_chains_are_checked() {
+    use tropism_worlds::Chains;
+
+    let said = |change: fn(&mut ArithmeticConfig)| {
+        let mut config = ArithmeticConfig { chains: Some(Chains::default()), ..ArithmeticConfig::default() };
+        change(&mut config);
+        Arithmetic::new(config).unwrap_err().to_string()
+    };
+    assert!(said(|c| c.operations = vec![Operation::Times]).contains("`operations`"));
+    assert!(said(|c| c.negative_results = true).contains("`negative_results`"));
+    assert!(said(|c| c.chains = Some(Chains { operands: [3, 2, 4], tasks: 5 })).contains("`chains.operands`"));
+    assert!(said(|c| c.chains = Some(Chains { operands: [2, 3, 4], tasks: 0 })).contains("`chains.tasks`"));
+}

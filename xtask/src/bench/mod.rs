@@ -4,6 +4,7 @@
 mod bootstrap;
 mod dpo;
 mod generate;
+mod grpo;
 mod ops;
 mod prepare;
 mod sft;
@@ -22,6 +23,7 @@ use tropism_ops::Precision;
 pub fn command(command: &BenchCommand) -> Result<(), XtaskError> {
     let line = match command {
         BenchCommand::Dpo(args) => on_threads(args.common.threads, || dpo::run(args))?,
+        BenchCommand::Grpo(args) => on_threads(args.common.threads, || grpo::run(args))?,
         BenchCommand::Generate(args) => on_threads(args.common.threads, || generate::run(args))?,
         BenchCommand::Sft(args) => on_threads(args.threads, || sft::run(args))?,
         BenchCommand::Bootstrap(args) => on_threads(args.threads, || bootstrap::run(args))?,

@@ -12,7 +12,10 @@ use tropism_evaluation::{
 use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
 use tropism_ops::{FrozenFormat, Precision};
-use tropism_trainer::{PairScore, SequenceScore, Stage, TrainError, pair_diagnostics, score_pairs, score_samples};
+use tropism_rewards::{Reward, Verdict};
+use tropism_trainer::{
+    AnyStage, Completion, PairScore, SequenceScore, TrainError, pair_diagnostics, score_pairs, score_samples,
+};
 
 /// Tokens scored at a time.
 const MAX_TOKENS: usize = 4096;
@@ -24,7 +27,7 @@ type Metrics = BTreeMap<String, Figure>;
 pub(super) fn evaluate(
     prepared: &Prepared,
     policy: &Model,
-    trained: Option<(&Stage, &Model)>,
+    trained: Option<(&AnyStage, &Model)>,
     before: &[StageResult],
     name: &str,
 ) -> Result<(StageResult, Vec<PairRow>), XtaskError> {
@@ -37,8 +40,9 @@ pub(super) fn evaluate(
             divergence(prepared, policy, reference, &answers, &mut metrics)?;
         }
         rewards(&answers, before.last(), &mut metrics)?;
+        accuracy(prepared, &answers, before.last(), &mut metrics)?;
     }
-    let method = trained.map_or("start", |(s, _)| s.objective.name()).to_owned();
+    let method = trained.map_or("start", |(s, _)| s.method()).to_owned();
     Ok((StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers }, pairs))
 }
 
@@ -46,7 +50,7 @@ pub(super) fn evaluate(
 fn preferences(
     prepared: &Prepared,
     policy: &Model,
-    trained: Option<(&Stage, &Model)>,
+    trained: Option<(&AnyStage, &Model)>,
     metrics: &mut Metrics,
 ) -> Result<Vec<PairRow>, XtaskError> {
     let pairs = &prepared.test[..prepared.test.len().min(prepared.config.evaluation.pairs)];
@@ -66,8 +70,8 @@ fn preferences(
     let mut rows: Vec<PairRow> = pairs.iter().zip(&scores).map(|(pair, s)| row(pair, s)).collect();
     let Some((stage, reference)) = trained else { return Ok(rows) };
     // where a method has no reward of its own on plain pairs, DPO's, relative to where the stage started, says what was learnt
-    let own = stage.objective.is_pairwise() && stage.objective.columns().is_empty();
-    let rule = if own { stage.objective.clone() } else { Objective::Dpo(Dpo::default()) };
+    let own = stage.objective().filter(|o| o.is_pairwise() && o.columns().is_empty());
+    let rule = own.cloned().unwrap_or_else(|| Objective::Dpo(Dpo::default()));
     let reference = score_pairs(reference, pairs, MAX_TOKENS)?;
     let found = pair_diagnostics(&rule, &scores, rule.needs_reference().then_some(&reference[..]))?;
     let get = |name: &str| found.get(name).unwrap_or_default().to_vec();
@@ -126,9 +130,53 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
         let task = prepared.prompts[prompt].task.as_ref();
         let reward = prepared.world.as_ref().zip(task).map(|(w, t)| w.reward(t, &text).total);
         let finished = g.finished();
-        Ok(Answer { prompt, text, tokens: g.tokens, finished, reward })
+        let verdict = verdict(prepared, prompt, &text, g.tokens.len())?;
+        Ok(Answer { prompt, text, tokens: g.tokens, finished, reward, verdict })
     };
     prompts.into_iter().zip(generated).map(finish).collect()
+}
+
+/// What the stages' verifier says of an answer, where there is one.
+fn verdict(prepared: &Prepared, prompt: usize, text: &str, tokens: usize) -> Result<Option<Verdict>, XtaskError> {
+    let (Some(verifier), asked) = (prepared.verifier(), &prepared.prompts[prompt]) else { return Ok(None) };
+    let completion = Completion { prompt: &asked.text, truth: asked.truth.as_deref(), text, tokens };
+    let found = verifier.rate(&completion, prepared.world.as_ref().map(|w| w as &dyn Reward));
+    let found = found.map_err(|e| XtaskError::usage(format!("held-out prompt {}: {e}", prompt + 1), "correct its truth"))?;
+    Ok(found.verdict)
+}
+
+/// Share of right answers, by difficulty too, and what it is more than the stage before's.
+fn accuracy(
+    prepared: &Prepared,
+    answers: &[Answer],
+    before: Option<&StageResult>,
+    metrics: &mut Metrics,
+) -> Result<(), XtaskError> {
+    let right = |answers: &[Answer]| -> Option<Vec<f64>> {
+        answers.iter().map(|a| a.verdict.map(|v| f64::from(u8::from(v.is_correct())))).collect()
+    };
+    let Some(ours) = right(answers) else { return Ok(()) };
+    let share = |keep: &dyn Fn(&Answer) -> bool| {
+        let kept = || answers.iter().zip(&ours).filter(|(a, _)| keep(a));
+        let values: Vec<f64> = kept().map(|(_, r)| *r).collect();
+        let prompts: Vec<usize> = kept().map(|(a, _)| a.prompt).collect();
+        let found = clustered_mean(&values, &prompts)?;
+        Ok::<_, XtaskError>(Estimate { low: found.low.max(0.0), high: found.high.min(1.0), ..found })
+    };
+    metrics.insert("accuracy".into(), share(&|_| true)?);
+    let level = |a: &Answer| prepared.prompts[a.prompt].task.as_ref().and_then(|t| t.difficulty);
+    for difficulty in tropism_worlds::Difficulty::ALL {
+        if answers.iter().any(|a| level(a) == Some(difficulty)) {
+            metrics.insert(format!("accuracy/{}", difficulty.name()), share(&|a| level(a) == Some(difficulty))?);
+        }
+    }
+    if let Some(theirs) = before.and_then(|b| right(&b.answers)).filter(|t| t.len() == ours.len()) {
+        // the same prompts in the same order: differences by answer
+        let gains: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a - b).collect();
+        let prompts: Vec<usize> = answers.iter().map(|a| a.prompt).collect();
+        metrics.insert("accuracy_gain".into(), clustered_mean(&gains, &prompts)?);
+    }
+    Ok(())
 }
 
 fn lengths(answers: &[Answer], metrics: &mut Metrics) -> Result<(), XtaskError> {

@@ -2,7 +2,7 @@
 use super::prepare::Model;
 use crate::config::Experiment;
 use crate::error::XtaskError;
-use tropism_trainer::Precision;
+use tropism_trainer::{AnyStage, Precision};
 
 /// Program, tokenizer, rows and what allocators keep.
 const BASE: u64 = 300 << 20;
@@ -32,26 +32,35 @@ fn bytes(text: &str) -> Option<u64> {
     (number > 0.0 && number.is_finite()).then_some((number * unit as f64) as u64)
 }
 
-/// Makes the micro-batches of all stages small enough for `memory_limit`; `longest` is the longest packed row.
-pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize) -> Result<(), XtaskError> {
+/// Makes the micro-batches of all stages small enough for `memory_limit`; `longest` is the longest packed row, `prompt` the
+/// longest prompt that is sampled from, whose group stays whole.
+pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize, prompt: usize) -> Result<(), XtaskError> {
     let Some(text) = &config.memory_limit else { return Ok(()) };
     let refuse = |problem: String, help: &str| XtaskError::config("memory_limit", problem, help);
     let limit = bytes(text).ok_or_else(|| refuse(format!("`{text}` is no size"), "write it as 8GiB or 6000MiB"))?;
     for stage in &mut config.stages {
         let trained = stage.adapt(model.clone(), 0)?.parameters();
-        let fixed = fixed(model.parameters(), trained, stage.optimizer_state);
-        let footprint = model.config().footprint(fixed, stage.gradient_checkpointing);
+        let fixed = fixed(model.parameters(), trained, stage.optimizer_state());
+        let footprint = model.config().footprint(fixed, stage.gradient_checkpointing());
+        let longest = match &*stage {
+            AnyStage::PolicyGradient(s) => {
+                let rollout = &s.objective.rollout;
+                prompt + rollout.group * rollout.max_new_tokens
+            }
+            _ => longest,
+        };
         let most = footprint.tokens(limit.saturating_sub(BASE), 1, size_of::<f32>()).unwrap_or(0);
         if most < longest {
             let needed = BASE + 4 * (footprint.weights + longest * footprint.per_token) as u64;
             let problem = format!(
                 "{text} is not enough for stage `{}`: its longest row of {longest} tokens needs {} MiB",
-                stage.name,
+                stage.name(),
                 needed.div_ceil(1 << 20)
             );
             return Err(refuse(problem, "allow more, cut rows by data.max_length, or set gradient_checkpointing = true"));
         }
-        stage.micro_batch_tokens = stage.micro_batch_tokens.min(most);
+        let tokens = stage.micro_batch_tokens_mut();
+        *tokens = most.min(*tokens);
     }
     Ok(())
 }

@@ -1,18 +1,23 @@
 //! The stages of a run, one after the other, each kept on disk when it is done.
 use super::evaluate::evaluate;
 use super::folder::{RunFolder, json, json_lines};
-use super::prepare::{Model, Prepared};
+use super::prepare::{Model, Prepared, unknown};
 use super::result::{PairRow, StageResult};
 use crate::error::XtaskError;
 use std::path::Path;
 use std::time::Instant;
 use tropism_lm::{FolderWriter, Loaded, load};
-use tropism_trainer::{Metrics, Progress, Rows, Saved, Stage, StageRun, reference_logps};
+use tropism_trainer::{
+    AnyStage, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun, checkpointed_stage, reference_logps,
+};
 
 /// What a stage measured.
 pub(crate) const RESULT: &str = "result.json";
 /// How it scores the held-out pairs.
 pub(crate) const PAIRS: &str = "pairs.jsonl";
+
+/// The policy at the end of a stage, its steps and tokens.
+type Trained = (Model, usize, usize);
 
 /// The model that a stage ended with; `model` is the one at the start.
 pub(super) fn load_stage(run: &RunFolder, prepared: &Prepared, name: &str) -> Result<Model, XtaskError> {
@@ -45,7 +50,7 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
     };
     results.push(start);
     for stage in &prepared.config.stages {
-        let result = match finished(&run.stage(&stage.name))? {
+        let result = match finished(&run.stage(stage.name()))? {
             Some(r) => r,
             None => one(run, prepared, stage, &results)?,
         };
@@ -59,22 +64,25 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
 }
 
 /// Trains and evaluates one stage.
-fn one(run: &RunFolder, prepared: &Prepared, stage: &Stage, before: &[StageResult]) -> Result<StageResult, XtaskError> {
+fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageResult]) -> Result<StageResult, XtaskError> {
     let previous = before.last().map_or("model", |r| r.name.as_str());
-    let init = stage.init.as_deref().unwrap_or(previous);
+    let init = stage.init().unwrap_or(previous);
     let policy = load_stage(run, prepared, init)?;
-    let mut reference = match stage.reference.as_deref() {
+    let mut reference = match stage.reference() {
         Some(name) if name != init => load_stage(run, prepared, name)?,
         _ => policy.clone(),
     };
-    reference.precision = stage.precision.into();
-    let rows = prepared.rows(stage)?;
+    reference.precision = stage.precision().into();
     let clock = Instant::now();
-    let (policy, steps, tokens) = train(run, prepared, stage, &rows, policy, &reference)?;
+    let (policy, steps, tokens) = match stage {
+        AnyStage::Rows(s) => train(run, prepared, s, &prepared.rows(s)?, policy, &reference)?,
+        AnyStage::PolicyGradient(s) => train_online(run, prepared, s, policy, &reference)?,
+        other => return Err(unknown(other)),
+    };
     let seconds = clock.elapsed().as_secs_f64();
     let adapted = policy.adapter().is_some().then(|| policy.clone());
     let policy = if adapted.is_some() { policy.merged()? } else { policy };
-    let (mut result, pairs) = evaluate(prepared, &policy, Some((stage, &reference)), before, &stage.name)?;
+    let (mut result, pairs) = evaluate(prepared, &policy, Some((stage, &reference)), before, stage.name())?;
     (result.seconds, result.steps, result.tokens) = (seconds, steps, tokens);
     let base = match init {
         "model" => prepared.config.model.path.clone().unwrap_or_default(),
@@ -89,18 +97,17 @@ fn train(
     run: &RunFolder,
     prepared: &Prepared,
     stage: &Stage,
-    rows: &Rows,
     policy: Model,
     reference: &Model,
-) -> Result<(Model, usize, usize), XtaskError> {
+) -> Result<Trained, XtaskError> {
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
-    let saved = Saved::read(&checkpoint)?.filter(|s| s.stage.name == stage.name);
-    let (mut training, mut metrics) = match saved {
-        Some(_) => {
+    let rows = prepared.rows(&stage.objective);
+    let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
+        Some(name) if name == stage.name => {
             let (training, bytes) = StageRun::restore(stage, rows, &checkpoint)?;
             (training, Metrics::resume(&log, bytes)?)
         }
-        None => {
+        _ => {
             let cache = run.reference_cache();
             let score = || reference_logps(reference, rows, &stage.objective, stage.micro_batch_tokens, Some(&cache));
             let logps = stage.objective.needs_reference().then(score).transpose()?;
@@ -108,7 +115,7 @@ fn train(
             if stage.reference.is_none() || stage.reference == stage.init {
                 training.check_reference()?;
             }
-            (training, start_of_stage(&log, stage)?)
+            (training, start_of_stage(&log, &stage.name)?)
         }
     };
     let progress = Progress::new(&stage.name, training.total(), training.done());
@@ -117,13 +124,43 @@ fn train(
     Ok((training.into_policy(), steps, tokens))
 }
 
+/// As [`train`], for a stage that samples.
+fn train_online(
+    run: &RunFolder,
+    prepared: &Prepared,
+    stage: &Stage<PolicyGradientOptions>,
+    policy: Model,
+    reference: &Model,
+) -> Result<Trained, XtaskError> {
+    let (checkpoint, log) = (run.checkpoint(), run.metrics());
+    let reference = stage.objective.needs_reference().then(|| reference.clone());
+    prepared.sampled_by(|environment| {
+        let questions = &prepared.questions;
+        let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
+            Some(name) if name == stage.name => {
+                let (training, bytes) = OnlineRun::restore(stage, questions, reference, *environment, &checkpoint)?;
+                (training, Metrics::resume(&log, bytes)?)
+            }
+            _ => {
+                let seed = prepared.config.seed;
+                let training = OnlineRun::new(stage, questions, policy, reference, *environment, seed)?;
+                (training, start_of_stage(&log, &stage.name)?)
+            }
+        };
+        let progress = Progress::new(&stage.name, training.total(), training.done());
+        training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
+        let (steps, tokens) = (training.done(), training.tokens());
+        Ok((training.into_policy(), steps, tokens))
+    })
+}
+
 /// Metrics go on behind the stages that are done; lines of an earlier try at this stage are dropped.
-fn start_of_stage(log: &Path, stage: &Stage) -> Result<Metrics, XtaskError> {
+fn start_of_stage(log: &Path, stage: &str) -> Result<Metrics, XtaskError> {
     if !log.exists() {
         return Ok(Metrics::create(log)?);
     }
     let text = std::fs::read_to_string(log).map_err(XtaskError::io(log))?;
-    let mine = format!("{{\"stage\":{:?},", stage.name);
+    let mine = format!("{{\"stage\":{stage:?},");
     let keep: usize = text.split_inclusive('\n').take_while(|l| !l.starts_with(&mine)).map(str::len).sum();
     Ok(Metrics::resume(log, keep as u64)?)
 }

@@ -3,6 +3,7 @@ use crate::config::Experiment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tropism_evaluation::Figure;
+use tropism_rewards::Verdict;
 
 /// A sampled answer to a held-out prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Answer {
     /// its exact reward, in a world
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward: Option<f64>,
+    /// the verdict of the stages' verifier
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// A held-out prompt: one line of `prompts.jsonl`.

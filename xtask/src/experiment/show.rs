@@ -5,7 +5,7 @@ use super::result::StageResult;
 use crate::error::XtaskError;
 use serde_json::Value;
 use tropism_report::{Better, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
-use tropism_trainer::Precision;
+use tropism_trainer::{AnyStage, Precision};
 
 /// A few lines on what is about to run.
 pub(super) fn plan(p: &Prepared) -> String {
@@ -24,13 +24,16 @@ pub(super) fn plan(p: &Prepared) -> String {
         out += &if a.dropped_count() > 0 { format!(", dropped: {}\n", a.reasons()) } else { "\n".into() };
     }
     for stage in &p.config.stages {
-        // `prepare` has looked at them
-        let rows = p.rows(stage).map_or(0, |rows| rows.len());
-        out += &format!("  stage {}: {}, {} rows, {} steps\n", stage.name, stage.objective.name(), rows, stage.steps(rows));
-        if stage.precision == Precision::Bf16 && !tropism_ops::Precision::has_bf16() {
+        let (rows, what) = match stage {
+            // `prepare` has looked at them
+            AnyStage::Rows(s) => (p.rows(s).map_or(0, |rows| rows.len()), "rows"),
+            _ => (p.questions.len(), "prompts"),
+        };
+        out += &format!("  stage {}: {}, {rows} {what}, {} steps\n", stage.name(), stage.method(), stage.steps(rows));
+        if stage.precision() == Precision::Bf16 && !tropism_ops::Precision::has_bf16() {
             out += "    precision bf16: this processor has no bf16 products, products are f32\n";
         }
-        if let (Precision::Bf16, Some(note)) = (stage.precision, tropism_ops::Precision::bf16_note()) {
+        if let (Precision::Bf16, Some(note)) = (stage.precision(), tropism_ops::Precision::bf16_note()) {
             out += &format!("    precision bf16: {note}\n");
         }
     }
@@ -63,7 +66,7 @@ pub(super) fn table(results: &[StageResult]) -> String {
 fn better(name: &str) -> Option<Better> {
     let higher =
         ["win_rate", "reward", "rewards/accuracies", "rewards/margins", "ranking/accuracy", "ranking/accuracy_normalized"];
-    if higher.contains(&name) {
+    if higher.contains(&name) || name.starts_with("accuracy") {
         return Some(Better::Higher);
     }
     (name == "completions/clipped_ratio").then_some(Better::Lower)
@@ -72,11 +75,13 @@ fn better(name: &str) -> Option<Better> {
 /// The metrics of stage `i`; a win rate is named with the stage that it was won over.
 fn rows(results: &[StageResult], i: usize) -> Vec<MetricRow> {
     let shown = |name: &str| match (name, i.checked_sub(1)) {
-        ("win_rate", Some(before)) => format!("{name} over {}", results[before].name),
+        ("win_rate" | "accuracy_gain", Some(before)) => format!("{name} over {}", results[before].name),
         _ => name.to_owned(),
     };
     // the headline first
-    let rank = |n: &str| ["win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9);
+    let rank = |n: &str| {
+        ["accuracy", "accuracy_gain", "win_rate", "reward", "rewards/accuracies"].iter().position(|h| *h == n).unwrap_or(9)
+    };
     let mut all: Vec<_> = results[i].metrics.iter().collect();
     all.sort_by_key(|(n, _)| rank(n));
     let row = |(name, e): (&String, &tropism_evaluation::Figure)| {

@@ -52,6 +52,10 @@ impl Method for Disco {
         COUPLING
     }
 
+    fn step_estimator(&self) -> Option<Estimator> {
+        Some(self.estimator)
+    }
+
     fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         rollout: Rollout<P, C, E, D, T>,

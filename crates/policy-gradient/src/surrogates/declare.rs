@@ -59,6 +59,10 @@ macro_rules! on_rollouts {
                 self.shared().coupling()
             }
 
+            fn top_entropy_quantile(&self) -> Option<f64> {
+                Some(self.top_entropy_quantile)
+            }
+
             fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
                 &self,
                 rollout: crate::Rollout<P, C, E, D, T>,

@@ -50,6 +50,10 @@ impl Method for Ppo {
         self.shared().coupling()
     }
 
+    fn top_entropy_quantile(&self) -> Option<f64> {
+        Some(self.top_entropy_quantile)
+    }
+
     fn loss<P: Dim, C: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
         &self,
         rollout: Rollout<P, C, E, D, T>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::task::spell;
+use super::task::{pick, spell};
 use super::{Operation, Task, Template};
 
 /// Kind of an answer.
@@ -21,18 +21,31 @@ pub enum AnswerKind {
     Rambling,
     /// Without a number: "I do not know."
     Evasive,
+    /// Step by step: "Seven plus five is twelve. Twelve minus three is nine. The answer is nine."
+    Reasoned,
+    /// Step by step, and then the same again one to three times: "… Let me check. …"
+    Checked,
 }
 
 impl AnswerKind {
     /// All kinds.
-    pub const ALL: [Self; 6] = [Self::Terse, Self::Sentence, Self::Polite, Self::Hedging, Self::Rambling, Self::Evasive];
+    pub const ALL: [Self; 8] = [
+        Self::Terse,
+        Self::Sentence,
+        Self::Polite,
+        Self::Hedging,
+        Self::Rambling,
+        Self::Evasive,
+        Self::Reasoned,
+        Self::Checked,
+    ];
 
     /// Number of wordings that this kind has.
     pub fn wordings(self) -> usize {
         match self {
             Self::Terse => 1,
-            Self::Sentence => 2,
-            Self::Polite | Self::Hedging | Self::Rambling | Self::Evasive => 3,
+            Self::Sentence | Self::Reasoned => 2,
+            Self::Polite | Self::Hedging | Self::Rambling | Self::Evasive | Self::Checked => 3,
         }
     }
 
@@ -46,7 +59,8 @@ impl Task {
     /// An answer that states `value` (right or not) in the given kind and wording.
     ///
     /// The last number in the text is `value`; an evasive answer has none. Wordings count from 0
-    /// and start over after [`AnswerKind::wordings`].
+    /// and start over after [`AnswerKind::wordings`]. Reasoning to a value that is not the truth goes wrong at one of its
+    /// steps.
     pub fn answer(&self, kind: AnswerKind, value: i64, wording: usize) -> String {
         let number = spell(value);
         let wording = wording % kind.wordings();
@@ -58,8 +72,21 @@ impl Task {
             AnswerKind::Hedging => hedging(&number, wording),
             AnswerKind::Rambling => self.rambling(&number, wording),
             AnswerKind::Evasive => evasive(wording).to_owned(),
+            AnswerKind::Reasoned => self.reasoned(value, &number, wording),
+            AnswerKind::Checked => {
+                let once = self.reasoned(value, &number, 0);
+                format!("{once}{}", format!(" Let me check. {once}").repeat(1 + wording))
+            }
         };
         capitalised(&text)
+    }
+
+    fn reasoned(&self, value: i64, number: &str, wording: usize) -> String {
+        // the numbers choose the step, so that an answer needs no further one
+        let at = pick(value.wrapping_add(3 * self.left + 5 * self.right), self.depth());
+        let steps = self.reasoning(value.saturating_sub(self.truth), at);
+        let end = if wording == 0 { "The answer is" } else { "So the answer is" };
+        format!("{steps} {end} {number}.")
     }
 
     /// A sentence about the matter of the prompt.
@@ -68,6 +95,9 @@ impl Task {
             return format!("{} is {}.", self.expression(), spell(value));
         }
         let counted = self.counted(value);
+        if !self.rest.is_empty() {
+            return format!("{} has {counted} now.", self.person());
+        }
         match (self.operation, value) {
             (Operation::Plus, _) => format!("{} has {counted}.", self.person()),
             (Operation::Minus, _) => format!("{} has {counted} left.", self.person()),
@@ -123,7 +153,7 @@ fn evasive(wording: usize) -> &'static str {
 }
 
 /// `text` with its first letter in upper case.
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_uppercase().chain(chars).collect(),

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use tropism_rewards::{LengthPenalty, Unit};
 
-use super::{AnswerKind, Operation, Template, WORLD};
+use super::{AnswerKind, Chains, Operation, Template, WORLD};
 use crate::WorldError;
 
 /// Largest `max_operand`: above it the tasks become too many to be held one by one.
 const MOST_OPERAND: i64 = 99;
+
+/// Most chains of a difficulty.
+const MOST_CHAINS: usize = 20_000;
 
 /// Settings of [`Arithmetic`](super::Arithmetic).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -21,6 +24,9 @@ pub struct ArithmeticConfig {
     pub templates: Vec<Template>,
     /// Whether differences may be negative. Never in stories. Default: no.
     pub negative_results: bool,
+    /// Tasks of several steps in place of those of one. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chains: Option<Chains>,
     /// How answers of corpora and pairs are mixed.
     pub mix: Mix,
     /// How answers are rewarded.
@@ -34,6 +40,7 @@ impl Default for ArithmeticConfig {
             operations: vec![Operation::Plus, Operation::Minus],
             templates: vec![Template::Question, Template::Request, Template::Story],
             negative_results: false,
+            chains: None,
             mix: Mix::default(),
             reward: RewardConfig::default(),
         }
@@ -46,7 +53,7 @@ impl ArithmeticConfig {
     /// # Errors
     ///
     /// Names the first key with a bad value: `max_operand` out of range, empty or repeating
-    /// `operations` or `templates`, and those of [`Mix::check`] and [`RewardConfig::check`].
+    /// `operations` or `templates`, chains of products or below 0, and those of [`Mix::check`] and [`RewardConfig::check`].
     pub fn check(&self) -> Result<(), WorldError> {
         if !(1..=MOST_OPERAND).contains(&self.max_operand) {
             return bad("max_operand", self.max_operand, "from 1 to 99");
@@ -58,8 +65,28 @@ impl ArithmeticConfig {
         if !all_different(&self.templates) {
             return bad("templates", format!("{:?}", self.templates), listed);
         }
+        if let Some(chains) = &self.chains {
+            self.check_chains(chains)?;
+        }
         self.mix.check()?;
         self.reward.check()
+    }
+
+    fn check_chains(&self, chains: &Chains) -> Result<(), WorldError> {
+        let sound = chains.operands.is_sorted() && chains.operands.iter().all(|n| (2..=9).contains(n));
+        if !sound {
+            return bad("chains.operands", format!("{:?}", chains.operands), "three numbers from 2 to 9 that do not fall");
+        }
+        if !(1..=MOST_CHAINS).contains(&chains.tasks) {
+            return bad("chains.tasks", chains.tasks, "from 1 to 20000");
+        }
+        if self.operations.contains(&Operation::Times) {
+            return bad("operations", format!("{:?}", self.operations), "plus and minus, or one of them, in chains");
+        }
+        if self.negative_results {
+            return bad("negative_results", true, "false in chains");
+        }
+        Ok(())
     }
 }
 
@@ -90,14 +117,25 @@ pub struct Mix {
     pub rambling: f64,
     /// Weight of [`AnswerKind::Evasive`]. Default 0.10.
     pub evasive: f64,
+    /// Weight of [`AnswerKind::Reasoned`]. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reasoned: f64,
+    /// Weight of [`AnswerKind::Checked`]. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub checked: f64,
     /// Probability that an answer that states a number states a near miss. Default 0.25.
     pub wrong: f64,
 }
 
 impl Default for Mix {
     fn default() -> Self {
-        Self { terse: 0.10, sentence: 0.30, polite: 0.10, hedging: 0.15, rambling: 0.25, evasive: 0.10, wrong: 0.25 }
+        let (terse, sentence, polite, hedging, rambling, evasive) = (0.10, 0.30, 0.10, 0.15, 0.25, 0.10);
+        Self { terse, sentence, polite, hedging, rambling, evasive, reasoned: 0.0, checked: 0.0, wrong: 0.25 }
     }
+}
+
+fn is_zero(weight: &f64) -> bool {
+    *weight == 0.0
 }
 
 impl Mix {
@@ -108,7 +146,16 @@ impl Mix {
     /// When a weight is negative or not finite, all weights are 0 or their sum overflows, or
     /// `wrong` is no probability.
     pub fn check(&self) -> Result<(), WorldError> {
-        const KEYS: [&str; 6] = ["mix.terse", "mix.sentence", "mix.polite", "mix.hedging", "mix.rambling", "mix.evasive"];
+        const KEYS: [&str; 8] = [
+            "mix.terse",
+            "mix.sentence",
+            "mix.polite",
+            "mix.hedging",
+            "mix.rambling",
+            "mix.evasive",
+            "mix.reasoned",
+            "mix.checked",
+        ];
         for (key, weight) in KEYS.into_iter().zip(self.weights()) {
             if !(weight.is_finite() && weight >= 0.0) {
                 return bad(key, weight, "a finite number, 0 or more");
@@ -125,7 +172,7 @@ impl Mix {
     }
 
     /// The weights in the order of [`AnswerKind::ALL`].
-    pub(super) fn weights(&self) -> [f64; 6] {
+    pub(super) fn weights(&self) -> [f64; 8] {
         AnswerKind::ALL.map(|kind| match kind {
             AnswerKind::Terse => self.terse,
             AnswerKind::Sentence => self.sentence,
@@ -133,6 +180,8 @@ impl Mix {
             AnswerKind::Hedging => self.hedging,
             AnswerKind::Rambling => self.rambling,
             AnswerKind::Evasive => self.evasive,
+            AnswerKind::Reasoned => self.reasoned,
+            AnswerKind::Checked => self.checked,
         })
     }
 }

@@ -3,9 +3,11 @@
 //! Prompts ask for a sum, a difference or a product of two small numbers in words. Answers differ
 //! in correctness (right or a near miss), length (terse, a sentence, rambling) and style (plain,
 //! polite, hedging, evasive); the exact reward of any text follows from its parts, see
-//! [`RewardParts`].
+//! [`RewardParts`]. With [`Chains`] the tasks are sums of several steps in three difficulties, and answers may reason step by
+//! step, also longer than is of use.
 
 mod answer;
+mod chain;
 mod config;
 mod corpus;
 mod reward;
@@ -14,6 +16,7 @@ mod task;
 use std::collections::BTreeMap;
 
 pub use answer::AnswerKind;
+pub use chain::{Chains, Difficulty, Step};
 pub use config::{ArithmeticConfig, Mix, RewardConfig};
 pub use corpus::Rated;
 pub use reward::RewardParts;

@@ -95,14 +95,27 @@ impl Reward for Arithmetic {
     ///
     /// When the truth given is not a whole number.
     fn score(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<f64>, RewardError> {
-        let truth = match truth {
-            Some(text) => Some(number::parse(text).ok_or_else(|| RewardError::BadTruth {
-                reward: WORLD.to_owned(),
-                truth: text.chars().take(60).collect(),
-                expected: "a whole number in digits or English words",
-            })?),
-            None => self.task_of(prompt).map(|task| task.truth),
-        };
+        let truth = self.truth(prompt, truth)?;
         Ok(truth.map(|truth| self.config.reward.parts(completion, truth).total))
+    }
+
+    /// The verdict on the number that is stated last.
+    fn judge(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
+        let truth = self.truth(prompt, truth)?;
+        Ok(Some(truth.map_or(Verdict::Abstained, |truth| Numeric::default().verdict(completion, truth))))
+    }
+}
+
+impl Arithmetic {
+    /// The truth given, or that of the world's own task.
+    fn truth(&self, prompt: &str, truth: Option<&str>) -> Result<Option<i64>, RewardError> {
+        let Some(text) = truth else {
+            return Ok(self.task_of(prompt).map(|task| task.truth));
+        };
+        number::parse(text).map(Some).ok_or_else(|| RewardError::BadTruth {
+            reward: WORLD.to_owned(),
+            truth: text.chars().take(60).collect(),
+            expected: "a whole number in digits or English words",
+        })
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tropism_data::record::{Message, Text};
 use tropism_rewards::number;
 
-use super::ArithmeticConfig;
+use super::{ArithmeticConfig, Difficulty, Step};
 
 const NAMES: [&str; 4] = ["Tom", "Ann", "Ben", "Eva"];
 const THINGS: [&str; 4] = ["apple", "coin", "pen", "book"];
@@ -70,12 +70,29 @@ pub struct Task {
     pub left: i64,
     /// Second operand.
     pub right: i64,
+    /// Steps after the first, in a chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rest: Vec<Step>,
+    /// How hard a chain is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difficulty: Option<Difficulty>,
 }
 
 impl Task {
     fn new(id: usize, operation: Operation, template: Template, left: i64, right: i64) -> Self {
-        let mut task =
-            Self { id, prompt: String::new(), truth: operation.apply(left, right), operation, template, left, right };
+        let (prompt, truth) = (String::new(), operation.apply(left, right));
+        let mut task = Self { id, prompt, truth, operation, template, left, right, rest: Vec::new(), difficulty: None };
+        task.prompt = task.worded();
+        task
+    }
+
+    /// A chain of at least one step.
+    pub(super) fn chain(id: usize, difficulty: Difficulty, template: Template, left: i64, steps: &[Step]) -> Self {
+        let (operation, right) = steps.first().map_or((Operation::Plus, 0), |s| (s.operation, s.operand));
+        let mut task = Self::new(id, operation, template, left, right);
+        task.rest = steps.iter().skip(1).copied().collect();
+        task.difficulty = Some(difficulty);
+        task.truth = task.rest.iter().fold(task.truth, |value, s| s.operation.apply(value, s.operand));
         task.prompt = task.worded();
         task
     }
@@ -96,10 +113,14 @@ impl Task {
     /// "seven plus five".
     pub(super) fn expression(&self) -> String {
         let (left, right) = (spell(self.left), spell(self.right));
-        format!("{left} {} {right}", self.operation.word())
+        let rest = self.rest.iter().map(|s| format!(" {} {}", s.operation.word(), spell(s.operand)));
+        format!("{left} {} {right}{}", self.operation.word(), rest.collect::<String>())
     }
 
     fn story(&self) -> String {
+        if !self.rest.is_empty() {
+            return self.long_story();
+        }
         let (name, things) = (self.person(), self.things(2));
         let right = spell(self.right);
         match self.operation {
@@ -122,6 +143,18 @@ impl Task {
         }
     }
 
+    /// A story of several steps, sums and differences only.
+    fn long_story(&self) -> String {
+        let (name, things) = (self.person(), self.things(2));
+        let first = Step { operation: self.operation, operand: self.right };
+        let told = std::iter::once(&first).chain(&self.rest).map(|s| match s.operation {
+            Operation::Minus => format!("gives away {}", spell(s.operand)),
+            _ => format!("gets {} more", spell(s.operand)),
+        });
+        let told = told.collect::<Vec<_>>().join(", then ");
+        format!("{name} has {} and {told}. How many {things} does {name} have now?", self.counted(self.left))
+    }
+
     /// The person of a story; the operands choose, so that a task needs no further number.
     pub(super) fn person(&self) -> &'static str {
         NAMES[pick(self.left + 3 * self.right, NAMES.len())]
@@ -142,7 +175,8 @@ impl Task {
     }
 }
 
-fn pick(value: i64, among: usize) -> usize {
+/// One of some things, chosen by a number.
+pub(super) fn pick(value: i64, among: usize) -> usize {
     value.unsigned_abs() as usize % among
 }
 
@@ -158,6 +192,9 @@ pub(super) fn message(role: &str, content: &str) -> Text {
 
 /// All tasks of a world.
 pub(super) fn all(config: &ArithmeticConfig) -> Vec<Task> {
+    if let Some(chains) = &config.chains {
+        return super::chain::all(config, chains);
+    }
     let mut operations = config.operations.clone();
     let mut templates = config.templates.clone();
     // The order in the settings means nothing, so it must not change ids.

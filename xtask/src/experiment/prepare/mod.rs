@@ -7,16 +7,17 @@ use crate::config::Experiment;
 use crate::error::XtaskError;
 pub(crate) use model::versions;
 use model::{model, model_hashes, tokenizer};
-use records::{Records, from_file, from_world};
+use records::{Records, from_file, from_questions, from_world};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use tropism_data::audit::Audit;
-use tropism_data::record::{Message, Text};
+use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
-use tropism_trainer::{RowKind, Rows, Stage};
+use tropism_rewards::Reward;
+use tropism_trainer::{AnyStage, Environment, PolicyGradientOptions, PromptRow, RewardFunction, RowKind, Rows, Stage};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
@@ -31,6 +32,8 @@ pub struct Prompt {
     pub text: String,
     /// the task it belongs to, in a world
     pub task: Option<Task>,
+    /// the known truth of its answer
+    pub truth: Option<String>,
 }
 
 /// Everything that a run needs.
@@ -51,11 +54,18 @@ pub struct Prepared {
     pub test: Vec<TokenPair>,
     /// held-out prompts
     pub prompts: Vec<Prompt>,
+    /// prompts that stages sample from
+    pub questions: Vec<PromptRow>,
     /// the embedded task
     pub world: Option<Arithmetic>,
     /// what happened to the rows, by part of the data
     pub audit: BTreeMap<String, Audit>,
     hashes: BTreeMap<String, String>,
+}
+
+/// A kind of stage that this command has no way to run.
+pub(in crate::experiment) fn unknown(stage: &AnyStage) -> XtaskError {
+    XtaskError::usage(format!("stage `{}` is of a kind that cannot be run here", stage.name()), "please report it")
 }
 
 /// Reads, splits and tokenises the data, and loads or makes tokenizer and model.
@@ -64,11 +74,15 @@ pub struct Prepared {
 /// The first thing that is wrong, by file, row or key.
 pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let start = config.model.path.as_deref().map(Config::read).transpose()?;
-    let mut records = match &config.world {
-        Some(world) => from_world(&config, world)?,
-        None => from_file(&config)?,
+    let mut records = match (&config.world, &config.data.questions) {
+        (Some(world), _) => from_world(&config, world)?,
+        (None, Some(questions)) => from_questions(&config, questions)?,
+        (None, None) => from_file(&config)?,
     };
     let tokenizer = tokenizer(&config, &records)?;
+    if config.data.questions.is_some() && !tokenizer.has_template() {
+        records.without_template();
+    }
     let positions =
         start.as_ref().map(|c| c.sizes.positions).or(config.model.new.as_ref().map(|n| n.max_position_embeddings));
     if let Some(most) = positions {
@@ -76,12 +90,20 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     }
     let length = LengthOptions { max_length: config.data.max_length, truncation: config.data.truncation };
     let options = PrepareOptions { length, boundary: config.data.boundary };
-    let mut cut = |part: &str, audit: Audit| records.audit.entry(part.into()).or_default().then(&audit);
-    let (pairs, audit) = tokenize_pairs(&tokenizer, &records.pairs, options)?;
-    cut("pairs", audit);
-    let (test, audit) = tokenize_pairs(&tokenizer, &records.test, options)?;
-    cut("test_pairs", audit);
+    let mut audit = std::mem::take(&mut records.audit);
+    let mut cut = |part: &str, found: Audit| audit.entry(part.into()).or_default().then(&found);
+    // a world may be asked for none
+    let mut pairs_of = |part: &str, records: &[Pair]| -> Result<Vec<TokenPair>, XtaskError> {
+        if records.is_empty() {
+            return Ok(vec![]);
+        }
+        let (pairs, audit) = tokenize_pairs(&tokenizer, records, options)?;
+        cut(part, audit);
+        Ok(pairs)
+    };
+    let (pairs, test) = (pairs_of("pairs", &records.pairs)?, pairs_of("test_pairs", &records.test)?);
     let samples: Vec<TokenSample> = match &records.samples {
+        Some(samples) if samples.is_empty() => vec![],
         Some(samples) => {
             let (samples, audit) = tokenize_samples(&tokenizer, samples, options)?;
             cut("samples", audit);
@@ -98,20 +120,31 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
     let longest = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len)).max();
-    super::memory::fit(&mut config, &model, longest.unwrap_or(0))?;
-    let (prompts, audit) = prompts(&config, &tokenizer, &records, &model)?;
-    records.audit.insert("prompts".into(), audit);
+    let (prompts, found) = prompts(&config, &tokenizer, &records, &model)?;
+    audit.insert("prompts".into(), found);
+    let (questions, found) = questions(&config, &tokenizer, &records, &model)?;
+    if online(&config).next().is_some() {
+        audit.insert("questions".into(), found);
+    }
+    let asked = questions.iter().map(|q| q.tokens.len()).max();
+    super::memory::fit(&mut config, &model, longest.unwrap_or(0), asked.unwrap_or(0))?;
     records.hashes.insert("tokenizer".into(), tokenizer.hash());
     if let Some(folder) = &config.model.path {
         model_hashes(folder, &mut records.hashes)?;
     }
-    let unpaired = config.stages.iter().any(|s| RowKind::of(&s.objective) == Some(RowKind::Unpaired));
+    let mut objectives = config.stages.iter().filter_map(AnyStage::objective);
+    let unpaired = objectives.any(|o| RowKind::of(o) == Some(RowKind::Unpaired));
     let unpaired = Rows::unpaired(if unpaired { &pairs } else { &[] });
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
-    let Records { world, audit, hashes, .. } = records;
-    let prepared = Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, world, audit, hashes };
+    let Records { world, hashes, .. } = records;
+    let prepared =
+        Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, questions, world, audit, hashes };
     for stage in &prepared.config.stages {
-        stage.check_rows(prepared.rows(stage)?.as_ref())?;
+        match stage {
+            AnyStage::Rows(s) => s.check_rows(prepared.rows(s)?.as_ref())?,
+            AnyStage::PolicyGradient(s) => prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?,
+            other => return Err(unknown(other)),
+        }
     }
     Ok(prepared)
 }
@@ -126,17 +159,59 @@ fn prompts(
     let e = &config.evaluation;
     let room = model.config().sizes.positions.saturating_sub(e.sampling.max_new_tokens);
     let (mut out, mut audit) = (vec![], Audit::default());
-    for (i, (text, task)) in records.prompts.iter().enumerate() {
+    for (i, question) in records.prompts.iter().enumerate() {
         if out.len() == e.prompts {
             break;
         }
-        let tokens = tokenizer.encode_prompt(text, &[])?;
+        let tokens = encoded(tokenizer, &question.text)?;
         if !tokens.is_empty() && tokens.len() <= room {
             audit.keep();
-            out.push(Prompt { tokens, text: shown(text), task: task.clone() });
+            let (task, truth) = (question.task.clone(), question.truth.clone());
+            out.push(Prompt { tokens, text: shown(&question.text), task, truth });
         } else {
             audit.drop_row("prompt leaves no room for an answer of max_new_tokens", i + 1);
         }
+    }
+    Ok((out, audit))
+}
+
+/// Tokens of a prompt, with the opening of an answer.
+fn encoded(tokenizer: &Tokenizer, text: &Text) -> Result<Vec<u32>, XtaskError> {
+    let rendered = match text {
+        Text::Plain(t) => t.clone(),
+        Text::Chat(messages) => tokenizer.render(messages, true)?,
+    };
+    Ok(tokenizer.encode(&rendered)?)
+}
+
+/// The stages that sample.
+fn online(config: &Experiment) -> impl Iterator<Item = &PolicyGradientOptions> {
+    config.stages.iter().filter_map(|s| match s {
+        AnyStage::PolicyGradient(s) => Some(&s.objective),
+        _ => None,
+    })
+}
+
+/// The training prompts that leave room for the longest completion of any stage; none where no stage samples.
+fn questions(
+    config: &Experiment,
+    tokenizer: &Tokenizer,
+    records: &Records,
+    model: &Model,
+) -> Result<(Vec<PromptRow>, Audit), XtaskError> {
+    let (mut out, mut audit) = (vec![], Audit::default());
+    let Some(longest) = online(config).map(|o| o.rollout.max_new_tokens).max() else { return Ok((out, audit)) };
+    let room = model.config().sizes.positions.saturating_sub(longest);
+    let most = config.data.max_length.map_or(room, |l| room.min(l));
+    for question in &records.questions {
+        let tokens = encoded(tokenizer, &question.text)?;
+        if tokens.is_empty() || tokens.len() > most {
+            audit.drop_row("prompt leaves no room for a completion of rollout.max_new_tokens", question.source.row);
+            continue;
+        }
+        audit.keep();
+        let (source, text) = (question.source.clone(), shown(&question.text));
+        out.push(PromptRow { source, tokens, text, truth: question.truth.clone() });
     }
     Ok((out, audit))
 }
@@ -171,6 +246,22 @@ impl Prepared {
                 "prepare the data with a curriculum of stages (column `stage`, from 0), or leave it out",
             )),
         }
+    }
+
+    /// Calls `f` with what completions are ended, read and rated by.
+    pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
+        let stops = self.stops();
+        let decode = |tokens: &[u32]| {
+            let kept: Vec<u32> = tokens.iter().copied().take_while(|t| !stops.contains(t)).collect();
+            self.tokenizer.decode(&kept, true).map_err(|e| e.to_string())
+        };
+        let world = self.world.as_ref().map(|w| w as &dyn Reward);
+        f(&Environment { stops: &stops, decode: &decode, world })
+    }
+
+    /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
+    pub(in crate::experiment) fn verifier(&self) -> Option<&RewardFunction> {
+        online(&self.config).flat_map(|o| o.rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
     }
 
     /// What the run is made from.

@@ -5,12 +5,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use tropism_data::audit::Audit;
 use tropism_data::output::Prepared;
-use tropism_data::read::{ReadOptions, content_hash, read_pairs};
-use tropism_data::record::{Pair, Sample, Text};
+use tropism_data::questions::{Questions, plain, read_questions};
+use tropism_data::read::{ReadOptions, content_hash, file_hash, read_pairs};
+use tropism_data::record::{Pair, Sample, Source, Text};
 use tropism_data::split::split_by_prompt;
-use tropism_objectives::Per;
-use tropism_trainer::{RowKind, Stage};
+use tropism_objectives::{Objective, Per};
+use tropism_trainer::{AnyStage, RowKind};
 use tropism_worlds::{Arithmetic, Task};
+
+/// A prompt with what is known of its answer.
+pub(super) struct Question {
+    pub(super) source: Source,
+    pub(super) text: Text,
+    pub(super) task: Option<Task>,
+    pub(super) truth: Option<String>,
+}
+
+impl Question {
+    fn of(task: Task) -> Self {
+        let source = Source::row("world:arithmetic, task", task.id + 1);
+        Question { source, text: task.conversation(), truth: Some(task.truth.to_string()), task: Some(task) }
+    }
+
+    fn answered(sample: &Sample) -> Self {
+        let truth = match &sample.completion {
+            Text::Plain(text) => text.clone(),
+            Text::Chat(messages) => messages.iter().map(|m| m.content.as_str()).collect(),
+        };
+        Question { source: sample.source.clone(), text: sample.prompt.clone(), task: None, truth: Some(truth) }
+    }
+
+    fn asked(pair: &Pair) -> Self {
+        Question { source: pair.source.clone(), text: pair.prompt.clone(), task: None, truth: None }
+    }
+}
 
 /// Records before tokenisation.
 pub(super) struct Records {
@@ -18,7 +46,10 @@ pub(super) struct Records {
     pub(super) test: Vec<Pair>,
     /// nothing: the chosen sides are learnt
     pub(super) samples: Option<Vec<Sample>>,
-    pub(super) prompts: Vec<(Text, Option<Task>)>,
+    /// held-out prompts
+    pub(super) prompts: Vec<Question>,
+    /// prompts to sample from in training
+    pub(super) questions: Vec<Question>,
     pub(super) world: Option<Arithmetic>,
     pub(super) audit: BTreeMap<String, Audit>,
     pub(super) hashes: BTreeMap<String, String>,
@@ -34,16 +65,55 @@ pub(super) fn from_world(config: &Experiment, w: &World) -> Result<Records, Xtas
     let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
     let parts = [("pairs", pairs.len()), ("test_pairs", test_pairs.len()), ("samples", samples.len())];
     let audit = parts.into_iter().map(|(p, n)| (p.to_owned(), count(n))).collect();
-    let prompts = test.into_iter().map(|t| (t.conversation(), Some(t))).collect();
+    let prompts = test.into_iter().map(Question::of).collect();
+    let questions = train.into_iter().map(Question::of).collect();
     Ok(Records {
         pairs,
         test: test_pairs,
         samples: Some(samples),
         prompts,
+        questions,
         world: Some(world),
         audit,
         hashes: BTreeMap::new(),
     })
+}
+
+/// A file of questions: each a prompt with its truth, and a sample to learn from.
+pub(super) fn from_questions(config: &Experiment, questions: &Questions) -> Result<Records, XtaskError> {
+    let (path, d) = (config.data.path.as_deref().unwrap_or(Path::new("")), &config.data);
+    let (samples, audit) = read_questions(path, questions, d.limit)?;
+    let (samples, test) = split_by_prompt(samples, |s| s.prompt.key(), d.test_fraction, config.seed)?;
+    let asked = |samples: &[Sample]| -> Vec<Question> { samples.iter().map(Question::answered).collect() };
+    let (asked, prompts) = (asked(&samples), asked(&test));
+    let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
+    let audit = [("file", audit), ("samples", count(samples.len()))].map(|(k, v)| (k.to_owned(), v));
+    Ok(Records {
+        pairs: vec![],
+        test: vec![],
+        samples: Some(samples),
+        prompts,
+        questions: asked,
+        world: None,
+        audit: audit.into_iter().collect(),
+        hashes: BTreeMap::from([("data".to_owned(), file_hash(path)?)]),
+    })
+}
+
+impl Records {
+    /// Questions and answers as plain text, for a tokenizer without a chat template.
+    pub(super) fn without_template(&mut self) {
+        for s in self.samples.iter_mut().flatten() {
+            (s.prompt, s.completion) = (plain(&s.prompt), plain(&s.completion));
+        }
+        self.prompts.iter_mut().chain(&mut self.questions).for_each(|q| q.text = plain(&q.text));
+    }
+}
+
+/// The different prompts of pairs.
+fn asked(pairs: &[Pair]) -> Vec<Question> {
+    let mut seen = BTreeSet::new();
+    pairs.iter().filter(|p| seen.insert(p.prompt_key())).map(Question::asked).collect()
 }
 
 pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
@@ -57,13 +127,12 @@ pub(super) fn from_file(config: &Experiment) -> Result<Records, XtaskError> {
     let options = ReadOptions { format, columns, numbers, limit, ..ReadOptions::default() };
     let (pairs, audit) = read_pairs(path, &options)?;
     let (pairs, test) = split_by_prompt(pairs, Pair::prompt_key, d.test_fraction, config.seed)?;
-    let mut seen = BTreeSet::new();
-    let prompts = test.iter().filter(|p| seen.insert(p.prompt_key())).map(|p| (p.prompt.clone(), None)).collect();
+    let (questions, prompts) = (asked(&pairs), asked(&test));
     let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
     let audit = [("file", audit), ("pairs", count(pairs.len())), ("test_pairs", count(test.len()))];
     let hashes = BTreeMap::from([("data".to_owned(), content_hash(path)?)]);
     let audit = audit.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-    Ok(Records { pairs, test, samples: None, prompts, world: None, audit, hashes })
+    Ok(Records { pairs, test, samples: None, prompts, questions, world: None, audit, hashes })
 }
 
 /// Rows of a folder that `data build` wrote, checked against its manifest. Its test rows are held out; where it has none, the
@@ -79,8 +148,7 @@ fn from_prepared(config: &Experiment, path: &Path) -> Result<Records, XtaskError
         false => split_by_prompt(pairs, Pair::prompt_key, config.data.test_fraction, config.seed)?,
     };
     let samples = prepared.has("positives").then(|| prepared.samples("positives")).transpose()?;
-    let mut seen = BTreeSet::new();
-    let prompts = test.iter().filter(|p| seen.insert(p.prompt_key())).map(|p| (p.prompt.clone(), None)).collect();
+    let (questions, prompts) = (asked(&pairs), asked(&test));
     let count = |n: usize| Audit { read: n, kept: n, ..Audit::default() };
     let mut audit = BTreeMap::from([("pairs".to_owned(), count(pairs.len())), ("test_pairs".to_owned(), count(test.len()))]);
     if let Some(samples) = &samples {
@@ -88,7 +156,7 @@ fn from_prepared(config: &Experiment, path: &Path) -> Result<Records, XtaskError
     }
     let hash = |file: &tropism_data::output::PreparedFile| (format!("data/{}", file.name), file.sha256.clone());
     let hashes = prepared.manifest().files.iter().map(hash).collect();
-    Ok(Records { pairs, test, samples, prompts, world: None, audit, hashes })
+    Ok(Records { pairs, test, samples, prompts, questions, world: None, audit, hashes })
 }
 
 /// No stage weighs pairs by a column, so weights other than 1 would be passed over in silence.
@@ -107,22 +175,22 @@ fn check_weights(pairs: &[Pair], path: &Path) -> Result<(), XtaskError> {
 }
 
 /// Half labels need an objective that reads them.
-fn check_shares(pairs: &[Pair], stages: &[Stage], path: &Path) -> Result<(), XtaskError> {
+fn check_shares(pairs: &[Pair], stages: &[AnyStage], path: &Path) -> Result<(), XtaskError> {
     let halved = pairs.iter().any(|pair| pair.numbers.get("chosen_share").is_some_and(|&share| share != 1.0));
-    let reads = |stage: &Stage| stage.objective.columns().iter().any(|c| ["chosen_share", "tie"].contains(&c.name));
-    let deaf = stages.iter().find(|s| RowKind::of(&s.objective) == Some(RowKind::Pairs) && !reads(s));
+    let reads = |o: &Objective| o.columns().iter().any(|c| ["chosen_share", "tie"].contains(&c.name));
+    let deaf = stages.iter().find(|s| s.objective().is_some_and(|o| RowKind::of(o) == Some(RowKind::Pairs) && !reads(o)));
     match deaf.filter(|_| halved) {
         None => Ok(()),
         Some(stage) => Err(XtaskError::usage(
-            format!("{} has tied pairs with half a label, which stage `{}` does not read", path.display(), stage.name),
+            format!("{} has tied pairs with half a label, which stage `{}` does not read", path.display(), stage.name()),
             "take a method that reads chosen_share or tie, or build with ties = \"drop\"",
         )),
     }
 }
 
 /// Columns of the file that the objectives read; a stage makes the others itself, or refuses.
-fn numbers(stages: &[Stage]) -> Vec<String> {
-    let pairs = stages.iter().filter(|s| RowKind::of(&s.objective) == Some(RowKind::Pairs));
-    let columns = pairs.flat_map(|s| s.objective.columns()).filter(|c| c.per == Per::Row);
+fn numbers(stages: &[AnyStage]) -> Vec<String> {
+    let pairs = stages.iter().filter_map(AnyStage::objective).filter(|o| RowKind::of(o) == Some(RowKind::Pairs));
+    let columns = pairs.flat_map(|o| o.columns()).filter(|c| c.per == Per::Row);
     columns.map(|c| c.name.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }

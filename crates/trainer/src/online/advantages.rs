@@ -1,0 +1,194 @@
+//! From rewards to advantages, for a whole step.
+use super::batch::Batch;
+use crate::error::TrainError;
+use serde::{Deserialize, Serialize};
+use tropism_policy_gradient::{
+    Advantages, Estimator, Gae, GroupNormalized, LeaveOneOut, NormalizeThenSum, PolicyGradient, PolicyGradientError,
+    Reinforce, ReinforceBaseline, RewardTable, ScaleRewards, Shift, TokenRewards, Variance, gae, group_normalized,
+    leave_one_out, normalize_then_sum, reinforce, reinforce_baseline, sequence_penalty, token_rewards, whiten,
+};
+
+/// How rewards become advantages. In a configuration file the name stands in `method`, options stand beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AdvantageOptions {
+    /// against the group; see [`group_normalized`]
+    GroupNormalized(GroupNormalized),
+    /// each reward against the group, then the sum over the batch; see [`normalize_then_sum`]
+    NormalizeThenSum(NormalizeThenSum),
+    /// against the others of the group; see [`leave_one_out`]
+    LeaveOneOut(LeaveOneOut),
+    /// rewards to go, whitened over the tokens of the batch; see [`reinforce`]
+    ReinforcePlusPlus(Reinforce),
+    /// against the group, whitened over the batch; see [`reinforce_baseline`]
+    ReinforcePlusPlusBaseline(ReinforceBaseline),
+    /// against a critic, whitened over the tokens of the batch; see [`gae`]
+    Gae(Gae),
+}
+
+/// KL to the reference in the reward: `coefficient · estimate`, by token where advantages are made by token, and summed
+/// over the completion where they are not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardKl {
+    /// its weight
+    pub coefficient: f64,
+    /// the estimate; k1 by default
+    #[serde(default = "k1")]
+    pub estimator: Estimator,
+}
+
+fn k1() -> Estimator {
+    Estimator::K1
+}
+
+impl RewardKl {
+    pub(crate) fn problem(&self) -> Option<String> {
+        let sound = self.coefficient > 0.0 && self.coefficient.is_finite();
+        (!sound).then(|| format!("has the coefficient {}; it must be above 0, or leave the table out", self.coefficient))
+    }
+}
+
+/// Credit for the tokens of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Credit {
+    /// one advantage for all tokens of a completion
+    Rows(Vec<f64>),
+    /// one for each token, by completion
+    Tokens(Vec<Vec<f64>>),
+}
+
+/// What rewards were turned into.
+pub(crate) struct Credited {
+    pub(crate) credit: Credit,
+    /// completions that the loss keeps
+    pub(crate) kept: Vec<bool>,
+    /// what a critic should predict, by completion and token
+    pub(crate) returns: Option<Vec<Vec<f64>>>,
+}
+
+impl AdvantageOptions {
+    /// What belongs to a loss.
+    pub fn of(loss: &PolicyGradient) -> Self {
+        match loss {
+            PolicyGradient::DrGrpo(_) => {
+                Self::GroupNormalized(GroupNormalized::default().with_scale_rewards(ScaleRewards::None))
+            }
+            PolicyGradient::Rloo(_) => Self::LeaveOneOut(LeaveOneOut::default()),
+            PolicyGradient::ReinforcePlusPlus(_) => Self::ReinforcePlusPlus(Reinforce::default()),
+            PolicyGradient::Ppo(ppo) if ppo.value_coefficient != 0.0 => Self::Gae(Gae::default()),
+            _ => Self::GroupNormalized(GroupNormalized::default()),
+        }
+    }
+
+    /// The name in configuration files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::GroupNormalized(_) => "group_normalized",
+            Self::NormalizeThenSum(_) => "normalize_then_sum",
+            Self::LeaveOneOut(_) => "leave_one_out",
+            Self::ReinforcePlusPlus(_) => "reinforce_plus_plus",
+            Self::ReinforcePlusPlusBaseline(_) => "reinforce_plus_plus_baseline",
+            Self::Gae(_) => "gae",
+        }
+    }
+
+    /// Checks the options.
+    pub(crate) fn check(&self) -> Result<(), PolicyGradientError> {
+        match self {
+            Self::GroupNormalized(c) => c.check(),
+            Self::NormalizeThenSum(c) => c.check(),
+            Self::LeaveOneOut(c) => c.check(),
+            Self::ReinforcePlusPlus(c) => c.check(),
+            Self::ReinforcePlusPlusBaseline(c) => c.check(),
+            Self::Gae(c) => c.check(),
+        }
+    }
+
+    /// Whether a critic's values are read.
+    pub(crate) fn reads_values(&self) -> bool {
+        matches!(self, Self::Gae(_))
+    }
+
+    /// Whether completions of one prompt are compared.
+    pub(crate) fn compares(&self) -> bool {
+        !matches!(self, Self::Gae(_) | Self::ReinforcePlusPlus(_))
+    }
+
+    /// Whether a KL penalty can be taken off the reward.
+    pub(crate) fn takes_penalty(&self) -> bool {
+        !matches!(self, Self::NormalizeThenSum(_))
+    }
+
+    /// Advantages of a step.
+    pub(super) fn credit(&self, batch: &Batch, kl: Option<&RewardKl>) -> Result<Credited, TrainError> {
+        let rows = |found: Advantages| Credited { credit: Credit::Rows(found.values), kept: found.kept, returns: None };
+        Ok(match self {
+            Self::GroupNormalized(c) => rows(group_normalized(&batch.penalised(kl)?, &batch.groups, c)?),
+            Self::NormalizeThenSum(c) => rows(normalize_then_sum(&batch.table, &batch.groups, c)?),
+            Self::LeaveOneOut(c) => {
+                let penalty = batch.penalty(kl)?.unwrap_or_default();
+                rows(leave_one_out(&batch.table, &penalty, &batch.groups, c)?)
+            }
+            Self::ReinforcePlusPlusBaseline(c) => {
+                let (width, mask) = (batch.width(), batch.mask());
+                rows(reinforce_baseline(&batch.penalised(kl)?, &batch.groups, &mask, width, c)?)
+            }
+            Self::ReinforcePlusPlus(c) => {
+                let (kept, mask) = batch.scored();
+                let found = reinforce(&batch.token_rewards(kl)?, &mask, batch.width(), c)?;
+                Credited { credit: Credit::Tokens(batch.gather(&found)), kept, returns: None }
+            }
+            Self::Gae(c) => {
+                let (kept, mask) = batch.scored();
+                let values = batch.spread(batch.values.as_deref().unwrap_or_default());
+                let found = gae(&batch.token_rewards(kl)?, &values, &mask, batch.width(), c)?;
+                let white = whiten(&found.advantages, &mask, Variance::Unbiased, Shift::ToZero)?;
+                let returns = Some(batch.gather(&found.returns));
+                Credited { credit: Credit::Tokens(batch.gather(&white)), kept, returns }
+            }
+        })
+    }
+}
+
+impl Batch {
+    /// The KL penalty of each completion, where there is one.
+    fn penalty(&self, kl: Option<&RewardKl>) -> Result<Option<Vec<f64>>, PolicyGradientError> {
+        let (Some(kl), Some(old), Some(reference)) = (kl, &self.old, &self.reference) else { return Ok(None) };
+        let (old, reference, mask) = (self.spread(old), self.spread(reference), self.mask());
+        sequence_penalty(&old, &reference, &mask, self.width(), kl.coefficient, kl.estimator).map(Some)
+    }
+
+    /// The rewards, less the KL penalty.
+    fn penalised(&self, kl: Option<&RewardKl>) -> Result<RewardTable, PolicyGradientError> {
+        match self.penalty(kl)? {
+            None => Ok(self.table.clone()),
+            Some(penalty) => {
+                let less: Vec<f64> = self.sums.iter().zip(&penalty).map(|(r, p)| r - p).collect();
+                RewardTable::single(&less)
+            }
+        }
+    }
+
+    /// Which completions have a reward, and the cells of these.
+    fn scored(&self) -> (Vec<bool>, Vec<bool>) {
+        let kept: Vec<bool> = self.sums.iter().map(|r| !r.is_nan()).collect();
+        let mask = self.mask().iter().enumerate().map(|(i, &m)| m && kept[i / self.width()]).collect();
+        (kept, mask)
+    }
+
+    /// Rewards by token: the completion's at its last one, KL along the way.
+    fn token_rewards(&self, kl: Option<&RewardKl>) -> Result<Vec<f64>, PolicyGradientError> {
+        let scores: Vec<f64> = self.sums.iter().map(|r| if r.is_nan() { 0.0 } else { *r }).collect();
+        let old = self.spread(self.old.as_deref().unwrap_or_default());
+        let (reference, options) = match (kl, &self.reference) {
+            (Some(kl), Some(reference)) => {
+                let options = TokenRewards::default().with_kl_coefficient(kl.coefficient).with_estimator(kl.estimator);
+                (self.spread(reference), options)
+            }
+            _ => (old.clone(), TokenRewards::default().with_kl_coefficient(0.0)),
+        };
+        token_rewards(&old, &reference, &self.mask(), &scores, &options)
+    }
+}

@@ -1,0 +1,171 @@
+//! Sampling and rating, until a step has its groups.
+use super::batch::Batch;
+use super::options::PolicyGradientOptions;
+use super::rewards::{Completion, Rating, rate};
+use super::rollout::sample;
+use crate::error::TrainError;
+use dfdx::prelude::*;
+use std::time::{Duration, Instant};
+use tropism_data::order::Order;
+use tropism_data::record::Source;
+use tropism_data::stream::Stream;
+use tropism_data::tokens::TokenSample;
+use tropism_lm::{Answer, Decoder, Dims};
+use tropism_ops::Scalar;
+use tropism_policy_gradient::{Groups, RewardTable, dynamic_sampling};
+use tropism_rewards::Reward;
+
+/// A prompt to sample from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptRow {
+    /// where it came from
+    pub source: Source,
+    /// its tokens, the opening of the answer included
+    pub tokens: Vec<u32>,
+    /// its text, as rewards read it
+    pub text: String,
+    /// the known truth of its answer
+    pub truth: Option<String>,
+}
+
+/// What completions are ended, read and rated by.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// ids that end a completion
+    pub stops: &'a [u32],
+    /// turns a completion's tokens into text, without those that end it
+    pub decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync),
+    /// the embedded world that made the prompts
+    pub world: Option<&'a dyn Reward>,
+}
+
+/// A prompt's completions with their ratings.
+pub(crate) struct Group {
+    /// its row
+    pub(crate) prompt: usize,
+    pub(crate) answers: Vec<Answer>,
+    /// by completion and reward
+    pub(crate) ratings: Vec<Vec<Rating>>,
+    /// weighted sums; NaN where there is none
+    pub(crate) sums: Vec<f64>,
+}
+
+/// All groups of a step.
+pub(crate) struct Gathered {
+    /// those that are learnt from
+    pub(crate) kept: Vec<Group>,
+    /// those that dynamic sampling left out
+    pub(crate) flat: Vec<Group>,
+    pub(crate) rounds: usize,
+    pub(crate) sampling: Duration,
+    pub(crate) rating: Duration,
+}
+
+/// The parts of a stage that gathering needs.
+pub(crate) struct Gatherer<'a> {
+    pub(crate) options: &'a PolicyGradientOptions,
+    pub(crate) prompts: &'a [PromptRow],
+    pub(crate) environment: Environment<'a>,
+    /// groups of a step
+    pub(crate) groups: usize,
+}
+
+impl Gatherer<'_> {
+    /// Samples from the next prompts of `order`; `streams` gives each round the seed of its draws.
+    pub(crate) fn gather<M: Dims, E: Scalar>(
+        &self,
+        policy: &Decoder<M, E>,
+        order: &mut Order,
+        streams: &mut Stream,
+    ) -> Result<Gathered, TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let mut found = Gathered { kept: vec![], flat: vec![], rounds: 0, sampling: Duration::ZERO, rating: Duration::ZERO };
+        let most = self.options.dynamic_sampling.as_ref().map_or(1, |d| d.max_rounds);
+        while found.rounds < most && found.kept.len() < self.groups {
+            let picked = order.batch(self.groups - found.kept.len());
+            let clock = Instant::now();
+            let answers =
+                sample(policy, &self.options.rollout, self.environment.stops, self.prompts, &picked, streams.bits())?;
+            found.sampling += clock.elapsed();
+            let clock = Instant::now();
+            for (prompt, answers) in picked.into_iter().zip(answers) {
+                let group = self.rated(prompt, answers)?;
+                let flat = self.options.dynamic_sampling.is_some() && is_flat(&group.sums)?;
+                let list = if flat { &mut found.flat } else { &mut found.kept };
+                list.push(group);
+            }
+            found.rating += clock.elapsed();
+            found.rounds += 1;
+        }
+        Ok(found)
+    }
+
+    fn rated(&self, prompt: usize, answers: Vec<Answer>) -> Result<Group, TrainError> {
+        let row = &self.prompts[prompt];
+        let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
+        let mut ratings = Vec::with_capacity(answers.len());
+        for answer in &answers {
+            let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
+            let truth = row.truth.as_deref();
+            let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
+            let found = rate(&self.options.rewards, &completion, self.environment.world);
+            ratings.push(found.map_err(|e| refuse(e.to_string()))?);
+        }
+        let sums = self.table(&ratings)?.sums();
+        Ok(Group { prompt, answers, ratings, sums })
+    }
+
+    fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
+        let scores: Vec<f64> = ratings.iter().flatten().map(|r| r.score.unwrap_or(f64::NAN)).collect();
+        let weights: Vec<f64> = self.options.rewards.values().map(|r| r.weight).collect();
+        Ok(RewardTable::new(&scores, &weights)?)
+    }
+
+    /// The groups that are kept, row by row; nothing when there are none.
+    pub(crate) fn batch(&self, groups: &[Group]) -> Result<Option<Batch>, TrainError> {
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let (mut samples, mut members, mut truncated, mut sampler) = (vec![], vec![], vec![], vec![]);
+        let warm = self.options.rollout.temperature != 1.0;
+        for group in groups {
+            let row = &self.prompts[group.prompt];
+            members.push(samples.len()..samples.len() + group.answers.len());
+            for answer in &group.answers {
+                let (source, prompt) = (row.source.clone(), row.tokens.clone());
+                samples.push(TokenSample { source, prompt, completion: answer.tokens.clone() });
+                truncated.push(!answer.finished());
+                let logps = if warm { &answer.sampling_logps } else { &answer.model_logps };
+                sampler.push(logps.iter().map(|l| f64::from(*l)).collect());
+            }
+        }
+        let of_row: Vec<usize> = members.iter().enumerate().flat_map(|(g, m)| vec![g; m.len()]).collect();
+        let ratings: Vec<Vec<Rating>> = groups.iter().flat_map(|g| g.ratings.iter().cloned()).collect();
+        let table = self.table(&ratings)?;
+        let (sums, kept) = (table.sums(), vec![true; samples.len()]);
+        let (old, reference, values, returns, credit) = (None, None, None, None, None);
+        let groups = Groups::new(&of_row)?;
+        Ok(Some(Batch {
+            samples,
+            groups,
+            members,
+            table,
+            sums,
+            truncated,
+            kept,
+            sampler,
+            old,
+            reference,
+            values,
+            returns,
+            credit,
+        }))
+    }
+}
+
+/// Whether all rewards of a group that are there are equal.
+fn is_flat(sums: &[f64]) -> Result<bool, TrainError> {
+    Ok(dynamic_sampling(sums, &Groups::of_size(sums.len(), sums.len())?)?.dropped == 1)
+}

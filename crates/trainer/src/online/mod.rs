@@ -1,0 +1,21 @@
+//! Stages that sample: completions, rewards, credit, updates.
+mod advantages;
+mod any;
+mod batch;
+mod checkpoint;
+mod figures;
+mod gather;
+mod learn;
+mod options;
+mod pass;
+mod rewards;
+mod rollout;
+mod run;
+
+pub use advantages::{AdvantageOptions, RewardKl};
+pub use any::AnyStage;
+pub use checkpoint::SavedOnline;
+pub use gather::{Environment, PromptRow};
+pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
+pub use rewards::{Completion, Rating, RewardFunction, TokenLength, WeightedReward, WorldReward, rate};
+pub use run::OnlineRun;

@@ -1,0 +1,229 @@
+//! What completions are rated by.
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tropism_policy_gradient::{SoftOverlong, soft_overlong};
+use tropism_rewards::{Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
+
+/// A reward and its weight in the sum; at weight 0 it is only reported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedReward {
+    /// weight in the sum; negative turns it into a penalty
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// what rates
+    pub function: RewardFunction,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Functions that rate a completion. In a configuration file the name stands in `type`, options stand beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RewardFunction {
+    /// the verdict of the world that made the prompt: 1 right, 0 wrong or unreadable
+    Correct(WorldReward),
+    /// the whole reward of the world that made the prompt
+    World(WorldReward),
+    /// a whole number against the truth; see [`Numeric`]
+    Numeric(Numeric),
+    /// a number behind a marker against the truth, as GSM8K's; see [`Marked`]
+    Marked(Marked),
+    /// the truth itself; see [`Exact`]
+    Exact(Exact),
+    /// sections; see [`Format`]
+    Format(Format),
+    /// phrases that come again; see [`Repetition`]
+    Repetition(Repetition),
+    /// words or characters over a target; see [`LengthPenalty`]
+    Length(LengthPenalty),
+    /// tokens; see [`TokenLength`]
+    TokenLength(TokenLength),
+    /// DAPO's penalty near the length limit; see [`SoftOverlong`]
+    SoftOverlong(SoftOverlong),
+}
+
+/// A reward of the embedded world has no options of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorldReward {}
+
+/// `−tokens / capacity`.
+///
+/// Of right answers only, with weight `a` beside a verifier, it makes the rewards `r (1 − a · tokens / capacity)` that length
+/// penalties are compared by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenLength {
+    /// tokens that cost 1
+    pub capacity: usize,
+    /// whether only completions that a verifier among the rewards finds right pay; others have 0
+    #[serde(default)]
+    pub of_right: bool,
+}
+
+/// A completion, as rewards see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Completion<'a> {
+    /// the prompt's text
+    pub prompt: &'a str,
+    /// the known truth
+    pub truth: Option<&'a str>,
+    /// the text, without the tokens that end it
+    pub text: &'a str,
+    /// tokens, the one that ends it included
+    pub tokens: usize,
+}
+
+/// What one reward says of a completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rating {
+    /// the number; nothing where the reward does not apply
+    pub score: Option<f64>,
+    /// the verdict of a verifier
+    pub verdict: Option<Verdict>,
+}
+
+impl From<Verdict> for Rating {
+    fn from(verdict: Verdict) -> Self {
+        Rating { score: verdict.score(), verdict: Some(verdict) }
+    }
+}
+
+impl WeightedReward {
+    /// A reward of weight 1.
+    pub fn new(function: RewardFunction) -> Self {
+        WeightedReward { weight: 1.0, function }
+    }
+
+    /// Checks weight and options.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if !self.weight.is_finite() {
+            return Err(format!("weight is {}, it must be finite", self.weight));
+        }
+        match &self.function {
+            RewardFunction::Repetition(r) => r.check().map_err(|e| e.to_string()),
+            RewardFunction::Length(l) => l.check().map_err(|e| e.to_string()),
+            RewardFunction::TokenLength(t) if t.capacity == 0 => Err("capacity is 0, it must be at least 1".into()),
+            RewardFunction::SoftOverlong(s) => soft_overlong(0, s).map(|_| ()).map_err(|e| e.to_string()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl RewardFunction {
+    /// Whether it gives verdicts.
+    pub fn is_verifier(&self) -> bool {
+        matches!(self, Self::Correct(_) | Self::Numeric(_) | Self::Marked(_) | Self::Exact(_))
+    }
+
+    /// Whether it compares with a known truth.
+    pub fn reads_truth(&self) -> bool {
+        matches!(self, Self::Numeric(_) | Self::Marked(_) | Self::Exact(_))
+    }
+
+    /// Whether it needs the world that made the prompt.
+    pub fn reads_world(&self) -> bool {
+        matches!(self, Self::Correct(_) | Self::World(_))
+    }
+
+    /// The rating of a completion; `world` is the embedded world.
+    ///
+    /// # Errors
+    /// A truth that the verifier cannot read; a world's reward without a world.
+    pub fn rate(&self, completion: &Completion, world: Option<&dyn Reward>) -> Result<Rating, RewardError> {
+        let none = RewardError::NoParts { reward: "world".to_owned() };
+        let text: &dyn Reward = match self {
+            Self::Correct(_) => {
+                let world = world.ok_or(none)?;
+                let verdict = world.judge(completion.prompt, completion.text, completion.truth)?;
+                return Ok(verdict.unwrap_or(Verdict::Abstained).into());
+            }
+            Self::TokenLength(t) => {
+                let score = Some(-(completion.tokens as f64) / t.capacity as f64);
+                return Ok(Rating { score, verdict: None });
+            }
+            Self::SoftOverlong(s) => {
+                let score = soft_overlong(completion.tokens, s).ok();
+                return Ok(Rating { score, verdict: None });
+            }
+            Self::World(_) => world.ok_or(none)?,
+            Self::Numeric(r) => r,
+            Self::Marked(r) => r,
+            Self::Exact(r) => r,
+            Self::Format(r) => r,
+            Self::Repetition(r) => r,
+            Self::Length(r) => r,
+        };
+        if self.is_verifier() {
+            let verdict = text.judge(completion.prompt, completion.text, completion.truth)?;
+            return Ok(verdict.unwrap_or(Verdict::Abstained).into());
+        }
+        Ok(Rating { score: text.score(completion.prompt, completion.text, completion.truth)?, verdict: None })
+    }
+}
+
+/// The ratings of a completion by all rewards, in the order of their names.
+///
+/// # Errors
+/// As [`RewardFunction::rate`].
+pub fn rate(
+    rewards: &BTreeMap<String, WeightedReward>,
+    completion: &Completion,
+    world: Option<&dyn Reward>,
+) -> Result<Vec<Rating>, RewardError> {
+    let mut ratings: Vec<Rating> = rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
+    let right = ratings.iter().any(|r| r.verdict.is_some_and(Verdict::is_correct));
+    for (rating, reward) in ratings.iter_mut().zip(rewards.values()) {
+        if let RewardFunction::TokenLength(t) = &reward.function
+            && t.of_right
+            && !right
+        {
+            rating.score = Some(0.0);
+        }
+    }
+    Ok(ratings)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn rewards(of_right: bool) -> BTreeMap<String, WeightedReward> {
+        let length = RewardFunction::TokenLength(TokenLength { capacity: 10, of_right });
+        let numeric = RewardFunction::Numeric(Numeric::default());
+        BTreeMap::from([("correct".into(), WeightedReward::new(numeric)), ("length".into(), WeightedReward::new(length))])
+    }
+
+    fn scores(of_right: bool, text: &str, truth: Option<&str>) -> Vec<Option<f64>> {
+        let completion = Completion { prompt: "What is two plus two?", truth, text, tokens: 5 };
+        rate(&rewards(of_right), &completion, None).unwrap().iter().map(|r| r.score).collect()
+    }
+
+    #[test]
+    fn verdicts_have_four_values_and_length_may_count_for_right_answers_only() {
+        assert_eq!(scores(true, "four", Some("4")), [Some(1.0), Some(-0.5)]);
+        assert_eq!(scores(true, "five", Some("4")), [Some(0.0), Some(0.0)]);
+        assert_eq!(scores(false, "five", Some("4")), [Some(0.0), Some(-0.5)]);
+        assert_eq!(scores(true, "hm", None), [None, Some(0.0)]);
+        let said = |text: &str, truth| {
+            let completion = Completion { prompt: "", truth, text, tokens: 1 };
+            rate(&rewards(true), &completion, None).unwrap()[0].verdict
+        };
+        assert_eq!(said("four", Some("4")), Some(Verdict::Correct));
+        assert_eq!(said("five", Some("4")), Some(Verdict::Wrong));
+        assert_eq!(said("hm", Some("4")), Some(Verdict::Unreadable));
+        assert_eq!(said("four", None), Some(Verdict::Abstained));
+    }
+
+    #[test]
+    fn a_world_s_reward_needs_a_world_and_a_truth_must_be_readable() {
+        let completion = Completion { prompt: "", truth: Some("many"), text: "four", tokens: 1 };
+        assert!(RewardFunction::World(WorldReward {}).rate(&completion, None).is_err());
+        assert!(rate(&rewards(false), &completion, None).unwrap_err().to_string().contains("many"));
+    }
+}

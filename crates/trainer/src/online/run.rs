@@ -1,0 +1,294 @@
+//! A stage that samples, in motion.
+use super::batch::Batch;
+use super::figures::{Times, figures};
+use super::gather::{Environment, Gatherer, PromptRow};
+use super::learn::Learnt;
+use super::options::PolicyGradientOptions;
+use super::pass::{Model, VALUE};
+use crate::error::TrainError;
+use crate::metrics::{Metrics, StepMetrics};
+use crate::progress::Progress;
+use crate::schedule::learning_rate;
+use crate::stage::{Precision, Stage};
+use crate::step::Store;
+use dfdx::prelude::*;
+use std::path::Path;
+use std::time::Instant;
+use tropism_data::order::Order;
+use tropism_data::stream::Stream;
+use tropism_lm::{Decoder, Dims, HeadSpec, Headed, Heads};
+use tropism_ops::{AdamW, MomentFormat, Scalar};
+use tropism_policy_gradient::Field;
+
+/// A stage that samples, rates, attributes and updates, step by step.
+///
+/// A step samples groups of completions with the policy as it is, rates them, makes advantages of the ratings for the whole
+/// step, and updates the policy from them. Everything random draws from streams whose states are in the checkpoint.
+pub struct OnlineRun<'a, M: Dims, E: Dtype> {
+    pub(crate) stage: &'a Stage<PolicyGradientOptions>,
+    pub(crate) prompts: &'a [PromptRow],
+    pub(crate) environment: Environment<'a>,
+    /// with the critic's head, where there is one
+    pub(crate) policy: Headed<M, E>,
+    pub(crate) reference: Option<Decoder<M, E>>,
+    pub(crate) optimiser: AdamW<E>,
+    pub(crate) grads: Store<E>,
+    /// of the prompts
+    pub(crate) order: Order,
+    /// seeds of the rounds of sampling
+    pub(crate) rollouts: Stream,
+    /// of the groups of a step, among its mini-batches
+    pub(crate) shuffles: Stream,
+    pub(crate) step: usize,
+    pub(crate) tokens: usize,
+    pub(crate) dev: Cpu,
+}
+
+impl<'a, M: Dims, E: Scalar> OnlineRun<'a, M, E>
+where
+    Cpu: Device<E>,
+{
+    /// Starts a stage from `policy`, with the adapter and the critic that the stage asks for. A reference is needed exactly
+    /// when the stage reads one.
+    ///
+    /// # Errors
+    /// Bad options, no prompts, a reference too many or too few, a truth or a world that a reward misses.
+    pub fn new(
+        stage: &'a Stage<PolicyGradientOptions>,
+        prompts: &'a [PromptRow],
+        policy: Decoder<M, E>,
+        reference: Option<Decoder<M, E>>,
+        environment: Environment<'a>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        stage.check_prompts(prompts, &environment)?;
+        let trunk = stage.adapt(policy, seed)?;
+        let critic = HeadSpec { name: VALUE.into(), outputs: 1, bias: true };
+        let specs = if stage.objective.has_critic() { vec![critic] } else { vec![] };
+        // values of 0 until something is learnt
+        let heads = Heads::random(trunk.dims.hidden(), &specs, 0.0, seed)?;
+        let order = Order::new(prompts.len(), seed, true)?;
+        let streams = ["rollouts", "shuffles"].map(|what| Stream::new(seed, &format!("{}/{what}", stage.name)));
+        Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)
+    }
+
+    pub(crate) fn assemble(
+        stage: &'a Stage<PolicyGradientOptions>,
+        prompts: &'a [PromptRow],
+        mut policy: Headed<M, E>,
+        mut reference: Option<Decoder<M, E>>,
+        environment: Environment<'a>,
+        order: Order,
+        [rollouts, shuffles]: [Stream; 2],
+    ) -> Result<Self, TrainError> {
+        if stage.objective.needs_reference() != reference.is_some() {
+            let problem = format!("{} and the reference do not go together", stage.objective.loss.name());
+            return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
+        }
+        policy.trunk.precision = stage.precision.into();
+        policy.trunk.checkpointing = stage.gradient_checkpointing;
+        reference.iter_mut().for_each(|r| r.precision = stage.precision.into());
+        let mut optimiser = AdamW::new(stage.weight_decay);
+        (optimiser.betas, optimiser.eps) = (stage.betas, stage.eps);
+        if stage.optimizer_state == Precision::Bf16 {
+            optimiser.format = MomentFormat::Bf16;
+        }
+        let (grads, step, tokens, dev) = (None, 0, 0, Cpu::default());
+        Ok(OnlineRun {
+            stage,
+            prompts,
+            environment,
+            policy,
+            reference,
+            optimiser,
+            grads,
+            order,
+            rollouts,
+            shuffles,
+            step,
+            tokens,
+            dev,
+        })
+    }
+
+    /// Steps of the whole stage.
+    pub fn total(&self) -> usize {
+        self.stage.steps(self.prompts.len())
+    }
+
+    /// Steps made so far.
+    pub fn done(&self) -> usize {
+        self.step
+    }
+
+    /// Tokens computed in updates so far; shared prompts count once.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// The policy as it is now.
+    pub fn policy(&self) -> &Decoder<M, E> {
+        &self.policy.trunk
+    }
+
+    /// Ends the stage; the critic is left behind.
+    pub fn into_policy(self) -> Decoder<M, E> {
+        self.policy.trunk
+    }
+
+    /// The next step; nothing once the stage is complete.
+    ///
+    /// # Errors
+    /// A prompt that cannot be answered, a reward that cannot be computed, a loss or gradient that is not finite; each named.
+    pub fn next_step(&mut self) -> Result<Option<StepMetrics>, TrainError> {
+        let total = self.total();
+        if self.step >= total {
+            return Ok(None);
+        }
+        let lr = self.stage.learning_rate * learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
+        let mut times = Times::default();
+        let (options, groups) = (&self.stage.objective, self.stage.batch_size);
+        let gatherer = Gatherer { options, prompts: self.prompts, environment: self.environment, groups };
+        let gathered = gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts)?;
+        (times.rollout, times.reward) = (gathered.sampling, gathered.rating);
+        let mut batch = gatherer.batch(&gathered.kept)?;
+        let mut learnt = Learnt::default();
+        if let Some(batch) = &mut batch {
+            self.score(batch, &mut times)?;
+            self.attribute(batch)?;
+            let clock = Instant::now();
+            learnt = self.learn(batch, lr)?;
+            times.update = clock.elapsed();
+        }
+        self.step += 1;
+        self.tokens += learnt.tokens;
+        let figures = figures(options, &gathered, batch.as_ref(), &learnt, &times);
+        let at = self.order.state();
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
+        Ok(Some(StepMetrics {
+            stage: self.stage.name.clone(),
+            step: self.step,
+            epoch: at.epoch as f64 + at.position as f64 / at.rows as f64,
+            loss: mean(&learnt.losses),
+            grad_norm: mean(&learnt.norms),
+            learning_rate: lr,
+            num_tokens: self.tokens,
+            figures,
+        }))
+    }
+
+    /// Log-probabilities of old policy and reference, and values.
+    fn score(&self, batch: &mut Batch, times: &mut Times) -> Result<(), TrainError> {
+        let (options, most) = (&self.stage.objective, self.stage.micro_batch_tokens);
+        let all: Vec<usize> = (0..batch.members.len()).collect();
+        let lengths = batch.lengths(&all);
+        let parts = (lengths.as_slice(), batch.members.as_slice());
+        let clock = Instant::now();
+        // in f32 sampler and trainer agree to rounding, so that a pass over the completions would say nothing new
+        let agrees = self.stage.precision == Precision::F32;
+        let mut old = Some(batch.sampler.clone());
+        let mut values = None;
+        if options.has_critic() || (!agrees && self.reads_old()) {
+            let [logps, found] = self.model().score(&batch.samples, parts, most)?;
+            values = options.has_critic().then_some(found);
+            old = Some(logps);
+        }
+        times.old = clock.elapsed();
+        let clock = Instant::now();
+        let mut reference = None;
+        if let Some(trunk) = &self.reference {
+            let model = Model { trunk, critic: None, temperature: options.rollout.temperature };
+            let [logps, _] = model.score(&batch.samples, parts, most)?;
+            reference = Some(logps);
+        }
+        times.reference = clock.elapsed();
+        (batch.old, batch.values, batch.reference) = (old, values, reference);
+        Ok(())
+    }
+
+    /// Whether log-probabilities of the old policy are read.
+    fn reads_old(&self) -> bool {
+        let o = &self.stage.objective;
+        o.updates() > 1 || o.requires(Field::Old) || o.requires(Field::Sampler) || o.reward_kl.is_some()
+    }
+
+    /// Advantages, and which completions the loss keeps.
+    fn attribute(&self, batch: &mut Batch) -> Result<(), TrainError> {
+        let options = &self.stage.objective;
+        if let Some(advantages) = options.credit() {
+            let found = advantages.credit(batch, options.reward_kl.as_ref())?;
+            (batch.credit, batch.kept, batch.returns) = (Some(found.credit), found.kept, found.returns);
+        }
+        if options.mask_truncated {
+            batch.kept.iter_mut().zip(&batch.truncated).for_each(|(kept, cut)| *kept &= !cut);
+        }
+        Ok(())
+    }
+
+    /// Runs to the end: metrics after each step, a checkpoint into `folder` every `checkpoint_every` steps, and `each` after
+    /// every step for whoever wants to look on.
+    ///
+    /// # Errors
+    /// As [`OnlineRun::next_step`]; files that cannot be written.
+    pub fn run(
+        &mut self,
+        metrics: &mut Metrics,
+        folder: &Path,
+        progress: &Progress,
+        mut each: impl FnMut(&StepMetrics),
+    ) -> Result<(), TrainError> {
+        while let Some(m) = self.next_step()? {
+            metrics.write(&m)?;
+            progress.step(&m);
+            each(&m);
+            let every = self.stage.checkpoint_every;
+            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
+                self.save(folder, metrics.bytes())?;
+            }
+        }
+        progress.finish();
+        Ok(())
+    }
+}
+
+impl Stage<PolicyGradientOptions> {
+    /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
+    ///
+    /// # Errors
+    /// As [`Stage::check`]; no prompts; a reward that needs a world or a truth where there is none, or a truth that it cannot
+    /// read, with the prompt's row.
+    pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
+        self.check()?;
+        let refuse = |key, problem: String| Err(TrainError::Config { stage: self.name.clone(), key, problem });
+        if prompts.is_empty() {
+            return refuse("rollout", "has no prompts to sample from; look at the audit of the data".into());
+        }
+        for (name, reward) in &self.objective.rewards {
+            let f = &reward.function;
+            if f.reads_world() && environment.world.is_none() {
+                return refuse("rewards", format!("has an entry `{name}` of the embedded world, but the data are a file's"));
+            }
+            if !f.reads_truth() {
+                continue;
+            }
+            for row in prompts {
+                let problem = match &row.truth {
+                    None => "has no truth".to_owned(),
+                    Some(truth) => match f.rate(&probe(row, truth), environment.world) {
+                        Ok(_) => continue,
+                        Err(e) => e.to_string(),
+                    },
+                };
+                return refuse(
+                    "rewards",
+                    format!("has an entry `{name}` that compares with a truth; {}: {problem}", row.source),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn probe<'a>(row: &'a PromptRow, truth: &'a str) -> super::rewards::Completion<'a> {
+    super::rewards::Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1 }
+}
