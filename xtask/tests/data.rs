@@ -133,6 +133,7 @@ fn mistakes_are_named_and_leave_nothing() {
     assert!(build(&["--set", "curriculum.by={ column = 'age' }"]).contains("`curriculum.by` is age"));
     assert!(build(&["--set", "score={ aspect = 'honesty' }"]).contains("no score: 20"));
     assert!(build(&["--set", "test_fraction=1.5"]).contains("`test_fraction` is 1.5"));
+    assert!(build(&["--set", "clean=false", "--set", "hygiene.exact_duplicates=false"]).contains("no effect"));
     assert!(build(&["--format", "nectar"]).contains("lists.jsonl"));
     assert!(refused(&["data", "build", "--out", str(&out)]).contains("`source.path` is not set"));
     assert!(refused(&["data", "build", "--source", str(&source)]).contains("--out is not set"));

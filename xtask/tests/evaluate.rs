@@ -92,7 +92,7 @@ fn two_runs_side_by_side() {
     for row in found["side_by_side"].as_array().unwrap() {
         assert!(row["p_holm"].as_f64() >= row["test"]["p"].as_f64(), "{row}");
     }
-    let html = fs::read_to_string(page).unwrap();
+    let html = fs::read_to_string(&page).unwrap();
     assert!(html.contains("<svg") && html.contains("Win rate") && html.contains("Margins"));
 
     // sides exchanged: the rates add up to 1
@@ -159,7 +159,7 @@ fn one_run_looked_into() {
     let summary = json(&run.join("summary.json"));
     let ours = found["figures"].as_array().unwrap().iter().find(|f| f["name"] == "ranking accuracy").unwrap();
     assert_eq!(ours["value"], summary["final"]["ranking/accuracy"]["value"]);
-    let html = fs::read_to_string(page).unwrap();
+    let html = fs::read_to_string(&page).unwrap();
     assert!(html.contains("Reliability of rewards") && html.contains("Reward against divergence"));
     // the model at the start has no reference
     let (ok, said) = evaluate(&["diagnose", run.to_str().unwrap(), "--stage", "model"]);

@@ -69,7 +69,7 @@ pub fn read_questions(path: &Path, options: &Questions, limit: Option<usize>) ->
         audit.keep();
         let message = |role: &str, text: &str| Text::Chat(vec![Message::new(role, text)]);
         let (prompt, completion) = (message("user", question), message("assistant", answer));
-        samples.push(Sample { source, prompt, completion });
+        samples.push(Sample { source, prompt, tools: vec![], completion });
     }
     if samples.is_empty() {
         let reason = format!("it holds no question with an answer among {} rows", audit.read);

@@ -68,16 +68,19 @@ fn read(config: &DataConfig) -> Result<(Vec<Record>, BTreeMap<String, Audit>), X
     for batch in &mut reader {
         let batch = batch?;
         progress.inc(batch.len() as u64);
-        records.extend(cleaner.clean(batch));
+        records.extend(if config.clean { cleaner.clean(batch) } else { batch });
     }
     progress.finish_and_clear();
-    let audits = [("1 read", reader.audit().clone()), ("2 hygiene", cleaner.audit().clone())];
+    let mut audits = BTreeMap::from([("1 read".to_owned(), reader.audit().clone())]);
+    if config.clean {
+        audits.insert("2 hygiene".to_owned(), cleaner.audit().clone());
+    }
     if records.is_empty() {
         let problem = format!("{}: hygiene left none of {} records", config.source.path.display(), cleaner.audit().read);
         let help = format!("left out: {}; change [hygiene]", cleaner.audit().reasons());
         return Err(XtaskError::usage(problem, help));
     }
-    Ok((records, audits.into_iter().map(|(step, audit)| (step.to_owned(), audit)).collect()))
+    Ok((records, audits))
 }
 
 fn decontaminator(config: &DataConfig) -> Result<Option<Decontaminator>, XtaskError> {

@@ -33,6 +33,9 @@ pub struct DataConfig {
     pub test_fraction: Option<f64>,
     /// where records come from
     pub source: Source,
+    /// whether hygiene is applied; off, records are built from as they were read, repeated responses included
+    #[serde(default = "yes")]
+    pub clean: bool,
     /// duplicates and unusable rows
     #[serde(default)]
     pub hygiene: Hygiene,
@@ -50,6 +53,9 @@ pub struct DataConfig {
     pub curriculum: Option<Curriculum>,
 }
 
+fn yes() -> bool {
+    true
+}
 fn best_worst() -> Strategy {
     BestWorst::default().into()
 }
@@ -131,6 +137,10 @@ impl DataConfig {
         args.put(&mut table, &origin)?;
         let config = DataConfig::deserialize(table.clone()).map_err(|e| explain(&origin, &table, e.message()))?;
         config.options().check()?;
+        if !config.clean && (config.hygiene != Hygiene::default() || config.decontaminate.is_some()) {
+            let problem = "`clean` is false, so `hygiene` and `decontaminate` would have no effect";
+            return Err(XtaskError::config(origin, problem, "leave them out, or set clean = true"));
+        }
         Ok(config)
     }
 

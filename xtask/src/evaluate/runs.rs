@@ -27,7 +27,7 @@ impl RunData {
     pub(super) fn read(path: &Path, stage: Option<&str>) -> Result<Self, XtaskError> {
         let (config, hashes) = config(path)?;
         let run = RunFolder::open(path)?;
-        let names: Vec<&str> = std::iter::once("model").chain(config.stages.iter().map(|s| s.name.as_str())).collect();
+        let names: Vec<&str> = std::iter::once("model").chain(config.stages.iter().map(|s| s.name())).collect();
         let name = stage.or(names.last().copied()).unwrap_or("model").to_owned();
         if !names.contains(&name.as_str()) {
             let near = nearest(&name, names.iter().copied()).map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
@@ -45,7 +45,7 @@ impl RunData {
     /// Results of all stages that are done, in their order, the model at the start first.
     pub(super) fn stages(&self) -> Result<Vec<StageResult>, XtaskError> {
         let run = RunFolder::open(&self.path)?;
-        let names = std::iter::once("model").chain(self.config.stages.iter().map(|s| s.name.as_str()));
+        let names = std::iter::once("model").chain(self.config.stages.iter().map(|s| s.name()));
         names.filter(|n| run.stage(n).join(RESULT).is_file()).map(|n| result(&run, n)).collect()
     }
 

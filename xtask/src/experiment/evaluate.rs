@@ -161,7 +161,7 @@ fn accuracy(
         let values: Vec<f64> = kept().map(|(_, r)| *r).collect();
         let prompts: Vec<usize> = kept().map(|(a, _)| a.prompt).collect();
         let found = clustered_mean(&values, &prompts)?;
-        Ok::<_, XtaskError>(Estimate { low: found.low.max(0.0), high: found.high.min(1.0), ..found })
+        Ok::<_, XtaskError>(Figure { low: found.low.max(0.0), high: found.high.min(1.0), ..found })
     };
     metrics.insert("accuracy".into(), share(&|_| true)?);
     let level = |a: &Answer| prepared.prompts[a.prompt].task.as_ref().and_then(|t| t.difficulty);

@@ -75,7 +75,7 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageRe
     reference.precision = stage.precision().into();
     let clock = Instant::now();
     let (policy, steps, tokens) = match stage {
-        AnyStage::Rows(s) => train(run, prepared, s, &prepared.rows(s)?, policy, &reference)?,
+        AnyStage::Rows(s) => train(run, prepared, s, policy, &reference)?,
         AnyStage::PolicyGradient(s) => train_online(run, prepared, s, policy, &reference)?,
         other => return Err(unknown(other)),
     };
@@ -101,7 +101,7 @@ fn train(
     reference: &Model,
 ) -> Result<Trained, XtaskError> {
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
-    let rows = prepared.rows(&stage.objective);
+    let rows = &*prepared.rows(stage)?;
     let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
         Some(name) if name == stage.name => {
             let (training, bytes) = StageRun::restore(stage, rows, &checkpoint)?;

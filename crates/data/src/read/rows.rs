@@ -1,6 +1,5 @@
 //! Rows of any JSONL file, for whoever knows their type.
 
-use std::io::BufRead;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
