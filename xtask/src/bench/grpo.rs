@@ -2,6 +2,7 @@
 use super::{model, name, peak_rss_mib, precision, rounded};
 use crate::cli::{BenchGrpoArgs, Dtype};
 use crate::error::XtaskError;
+use crate::experiment::text_of;
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 use tropism_data::read::{ReadOptions, read_pairs};
@@ -38,7 +39,7 @@ pub(super) fn run(args: &BenchGrpoArgs) -> Result<Value, XtaskError> {
     let prompts = prompts(args, &tokenizer)?;
     let stage = stage(args);
     let stops: Vec<u32> = tokenizer.eos_id().into_iter().collect();
-    let decode = |tokens: &[u32]| tokenizer.decode(tokens, true).map_err(|e| e.to_string());
+    let decode = |tokens: &[u32]| text_of(&tokenizer, tokens, &stops).map_err(|e| e.to_string());
     let environment = Environment { stops: &stops, decode: &decode, world: Some(&Letters) };
     let mut training = OnlineRun::new(&stage, &prompts, policy, Some(reference), environment, 0)?;
     let (mut seconds, mut steps): (Vec<f64>, Vec<StepMetrics>) = (vec![], vec![]);

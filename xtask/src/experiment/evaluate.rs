@@ -1,5 +1,5 @@
 //! What is measured on held-out rows after a stage.
-use super::prepare::{Model, Prepared};
+use super::prepare::{Model, Prepared, text_of};
 use super::result::{Answer, PairRow, StageResult};
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
     let stops = prepared.stops();
     // packed once, not in every step
     let packed = (policy.precision == Precision::Bf16 && Precision::has_bf16()).then(|| policy.frozen(FrozenFormat::Bf16));
-    let decode = |t: &[u32]| prepared.tokenizer.decode(t, true).map_err(|e| e.to_string());
+    let decode = |t: &[u32]| text_of(&prepared.tokenizer, t, &[]).map_err(|e| e.to_string());
     let sampler = Sampler::new(packed.as_ref().unwrap_or(policy), e.sampling.clone())
         .stop_tokens(&stops)
         // kept, as stop tokens are, so that every answer has tokens
@@ -121,10 +121,9 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
     let generated = sampler.answers(&requests)?.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
-        let kept = g.tokens.iter().copied().take_while(|t| !stops.contains(t)).collect::<Vec<_>>();
         let text = match (&g.text, &g.end) {
             (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),
-            _ => prepared.tokenizer.decode(&kept, true)?,
+            _ => text_of(&prepared.tokenizer, &g.tokens, &stops)?,
         };
         let text = text.trim().to_owned();
         let task = prepared.prompts[prompt].task.as_ref();

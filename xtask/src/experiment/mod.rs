@@ -13,8 +13,8 @@ use crate::config::Experiment;
 use crate::error::XtaskError;
 use crate::recipes;
 pub use folder::RunFolder;
-pub(crate) use prepare::versions;
 pub use prepare::{Prepared, prepare};
+pub(crate) use prepare::{text_of, versions};
 pub use result::{Answer, PairRow, PromptRow, StageResult, Summary};
 use std::path::{Path, PathBuf};
 

@@ -11,6 +11,7 @@ use records::{Records, from_file, from_questions, from_world};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use tropism_data::DataError;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
@@ -216,6 +217,14 @@ fn questions(
     Ok((out, audit))
 }
 
+/// Text of an answer, without the tokens that end it. A model may have more entries than its tokenizer: ids that the
+/// tokenizer lacks say nothing.
+pub(crate) fn text_of(tokenizer: &Tokenizer, tokens: &[u32], stops: &[u32]) -> Result<String, DataError> {
+    let known = |t: &u32| (*t as usize) < tokenizer.vocab_size();
+    let kept: Vec<u32> = tokens.iter().copied().take_while(|t| !stops.contains(t)).filter(known).collect();
+    tokenizer.decode(&kept, true)
+}
+
 /// A prompt as people read it.
 fn shown(text: &Text) -> String {
     match text {
@@ -250,11 +259,8 @@ impl Prepared {
 
     /// Calls `f` with what completions are ended, read and rated by.
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
-        let stops = self.stops();
-        let decode = |tokens: &[u32]| {
-            let kept: Vec<u32> = tokens.iter().copied().take_while(|t| !stops.contains(t)).collect();
-            self.tokenizer.decode(&kept, true).map_err(|e| e.to_string())
-        };
+        let (stops, tokenizer) = (self.stops(), &self.tokenizer);
+        let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
         let world = self.world.as_ref().map(|w| w as &dyn Reward);
         f(&Environment { stops: &stops, decode: &decode, world })
     }
