@@ -196,6 +196,7 @@ fn runs_that_cannot_be_used() {
     let row = "{\"source\":\"x\",\"chosen_logps\":-1e999,\"rejected_logps\":-2,\"chosen_tokens\":1,\"rejected_tokens\":1}\n";
     fs::write(stage.join("pairs.jsonl"), row).unwrap();
     refuses(&["diagnose", copied], &["pairs.jsonl, line 1"]);
+    fs::copy(Path::new(one).join("stages/dpo/pairs.jsonl"), stage.join("pairs.jsonl")).unwrap();
     fs::write(copy.join("prompts.jsonl"), "{\"prompt\":99,\"text\":\"other\"}\n").unwrap();
     refuses(&["compare", one, copied], &["prompts.jsonl", "there is no prompt 0"]);
     let others: String = (0..6).map(|i| format!("{{\"prompt\":{i},\"text\":\"other {i}\"}}\n")).collect();

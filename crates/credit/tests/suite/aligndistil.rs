@@ -83,9 +83,9 @@ fn worked_example() {
     close(&q[1], &[0.75496943, 0.17214501, 0.07288556], 6e-9);
     // The sheet's logits of the teacher are those of unnormalised models: their differences are the same.
     let z = [[7.20345791, -6.16311212, 0.74034579], [1.41889337, -0.05944668, -0.91889337]];
-    for k in 0..2 {
+    for (k, z) in z.iter().enumerate() {
         let q = teacher(k);
-        close(&[q[0] - q[1], q[0] - q[2]], &[z[k][0] - z[k][1], z[k][0] - z[k][2]], 6e-9);
+        close(&[q[0] - q[1], q[0] - q[2]], &[z[0] - z[1], z[0] - z[2]], 6e-9);
     }
     let p = worked().map(|row| logps(&row[0], 1.0).iter().map(|p| p.exp()).collect::<Vec<f64>>());
     close(&p[0], &[0.39069383, 0.28943311, 0.31987306], 6e-9);

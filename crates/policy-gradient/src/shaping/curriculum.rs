@@ -39,7 +39,7 @@ impl Curriculum {
         let mut tasks: Vec<(usize, usize)> =
             bins.iter().enumerate().filter_map(|(task, bin)| Some(((*bin)?, task))).collect();
         // Tasks of a bin stay in their order.
-        tasks.sort_by(|a, b| b.0.cmp(&a.0));
+        tasks.sort_by_key(|(bin, _)| std::cmp::Reverse(*bin));
         let levels: Vec<Vec<usize>> =
             tasks.chunk_by(|a, b| a.0 == b.0).map(|level| level.iter().map(|(_, task)| *task).collect()).collect();
         if levels.is_empty() {

@@ -112,7 +112,7 @@ fn first_place(key: u128) -> usize {
     let folded = (key as u64 ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(0xff51_afd7_ed55_8ccd)
         ^ ((key >> 64) as u64).wrapping_mul(0xc4ce_b9fe_1a85_ec53).rotate_left(32);
     let mixed = (folded ^ (folded >> 32)).wrapping_mul(0x9fb2_1c65_1e98_df25);
-    (mixed >> 40) as usize % PLACES & !1
+    ((mixed >> 40) as usize % PLACES) & !1
 }
 
 fn few(ids: &[u32]) -> Option<([u32; FEW], u32)> {

@@ -41,7 +41,8 @@ impl Plan {
         }
         let composed = match &json["normalizer"] {
             Value::Null => false,
-            normalizer => only(normalizer, &["type"]) && normalizer["type"] == "NFC" || return None,
+            normalizer if only(normalizer, &["type"]) && normalizer["type"] == "NFC" => true,
+            _ => return None,
         };
         let (words, digits) = words(&json["pre_tokenizer"])?;
         let added = added(&json["added_tokens"], composed, id)?;

@@ -162,8 +162,8 @@ fn depth_ends() {
 #[test]
 fn values_nested_as_deep_as_work_allows() {
     let nested = |then: &str| {
-        let list = format!("{}ns.v{}", "[".repeat(100), "]".repeat(100));
-        format!("{{% set ns = namespace(v=[]) %}}{{% for i in range(1300) %}}{{% set ns.v = {list} %}}{{% endfor %}}{then}")
+        let list = format!("{}ns.v{}", "[".repeat(40), "]".repeat(40));
+        format!("{{% set ns = namespace(v=[]) %}}{{% for i in range(3000) %}}{{% set ns.v = {list} %}}{{% endfor %}}{then}")
     };
     assert_eq!(render(&nested("ok")).unwrap(), "ok");
     for then in ["{{ ns.v }}", "{{ ns.v == [ns.v] }}", "{{ [ns.v, ns.v] | sort }}", "{{ ns.v | tojson }}", "{{ {}[ns.v] }}"]
