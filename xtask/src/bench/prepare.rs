@@ -64,7 +64,7 @@ fn cycled(base: &[Pair], rows: usize) -> Vec<Pair> {
 }
 
 fn prepare(tokenizer: &Tokenizer, rows: &[Pair]) -> Result<Vec<TokenPair>, XtaskError> {
-    let mut preparation = Preparation::new(tokenizer, &PrepareOptions::default())?;
+    let mut preparation = Preparation::new(tokenizer, PrepareOptions::default())?;
     let mut prepared = Vec::with_capacity(rows.len());
     for portion in rows.chunks(PORTION) {
         prepared.extend(preparation.pairs(portion)?);
@@ -94,7 +94,7 @@ fn through_file(tokenizer: &Tokenizer, base: &[Pair], rows: usize, path: &Path) 
     let before = peak_rss_mib();
     let clock = Instant::now();
     let mut reader = RecordReader::open(path, &ReadOptions::default())?;
-    let mut preparation = Preparation::new(tokenizer, &PrepareOptions::default())?;
+    let mut preparation = Preparation::new(tokenizer, PrepareOptions::default())?;
     let (mut tokens, mut left_out, mut portion) = (0, 0, Vec::with_capacity(PORTION));
     let mut flush = |portion: &mut Vec<Pair>| {
         let prepared = preparation.pairs(portion)?;

@@ -133,7 +133,7 @@ impl Check<'_> {
     /// and where asked to join, the prompt's own ids and a completion that loses nothing.
     fn merged(&self, pair: &Pair, prompt: &[u32]) -> Option<String> {
         let prepare = |boundary| {
-            let mut all = Preparation::new(self.tokenizer, &PrepareOptions { boundary, ..Default::default() })?;
+            let mut all = Preparation::new(self.tokenizer, PrepareOptions { boundary, ..Default::default() })?;
             let kept = all.pairs(std::slice::from_ref(pair))?;
             Ok::<_, DataError>((kept, all.audit().dropped_count()))
         };

@@ -19,7 +19,7 @@ fn read(path: &Path, options: &ReadOptions, case: &str) -> Result<usize, String>
     let work = || -> Result<usize, String> {
         let mut reader = RecordReader::open(path, options).map_err(|error| error.to_string())?;
         let mut count = 0;
-        while let Some(batch) = reader.next() {
+        for batch in reader.by_ref() {
             count += batch.map_err(|error| error.to_string())?.len();
         }
         let audit = reader.audit();
@@ -64,7 +64,7 @@ fn frame() -> DataFrame {
     let texts = |name: &str| (0..40).map(|i| format!("{name} number {i}, é")).collect::<Vec<String>>();
     let lists: Vec<Series> =
         (0..40).map(|i| Series::new("".into(), (0..i % 4).map(|j| format!("{j}")).collect::<Vec<_>>())).collect();
-    let labels: Vec<Option<bool>> = (0..40).map(|i| Some(i % 2 == 0)).collect();
+    let labels: Vec<Option<bool>> = (0..40u32).map(|i| Some(i.is_multiple_of(2))).collect();
     let mut frame =
         df!("prompt" => texts("p"), "completion" => texts("c"), "label" => labels, "x" => (0..40).collect::<Vec<i64>>())
             .unwrap();
@@ -75,12 +75,12 @@ fn frame() -> DataFrame {
 }
 
 fn jsonl() -> Vec<u8> {
-    let row = |i: usize| serde_json::json!({"prompt": [{"role": "user", "content": format!("p {i} é")}], "completion": [{"role": "assistant", "content": "c", "tool_calls": [{"n": i}]}], "label": i % 2 == 0});
+    let row = |i: usize| serde_json::json!({"prompt": [{"role": "user", "content": format!("p {i} é")}], "completion": [{"role": "assistant", "content": "c", "tool_calls": [{"n": i}]}], "label": i.is_multiple_of(2)});
     (0..40).map(|i| format!("{}\n", row(i))).collect::<String>().into_bytes()
 }
 
 fn csv() -> Vec<u8> {
-    let row = |i: usize| format!("\"p {i}, é\nx\",\"c \"\"{i}\"\"\",{}\n", i % 2 == 0);
+    let row = |i: usize| format!("\"p {i}, é\nx\",\"c \"\"{i}\"\"\",{}\n", i.is_multiple_of(2));
     let rows: String = (0..40).map(row).collect();
     format!("prompt,completion,label\n{rows}").into_bytes()
 }

@@ -155,10 +155,8 @@ fn summaries() {
     assert_eq!(said(&found[0].prompt), "SUBREDDIT: r/advice\n\nTITLE: Well\n\nPOST: I did.\nThen not.\n\nTL;DR:");
     let pair = found[0].clone().pair().unwrap();
     assert_eq!((said(&pair.chosen), said(&pair.rejected)), (" second".to_owned(), " first".to_owned()));
-    let rated = format!(
-        r#"{{"info":{{"id":"c","article":"News.","title":"T"}},"summary":{{"text":"short","policy":"p","axes":{{"overall":5,"accuracy":7,"coverage":null}}}},"worker":"w","batch":"cnndm0","split":"test"}}"#
-    );
-    let (format, found, _) = records(&rated);
+    let rated = r#"{"info":{"id":"c","article":"News.","title":"T"},"summary":{"text":"short","policy":"p","axes":{"overall":5,"accuracy":7,"coverage":null}},"worker":"w","batch":"cnndm0","split":"test"}"#;
+    let (format, found, _) = records(rated);
     assert_eq!(
         (format, said(&found[0].prompt)),
         (Format::SummarizeFromFeedbackAxis, "TITLE: T\n\nNews.\n\nTL;DR:".to_owned())

@@ -20,10 +20,7 @@ fn language_modeling() {
     let (format, found, _) = records(shared);
     assert_eq!((format, said(&found[0].prompt)), (Format::LanguageModeling, "system: s | user: q".to_owned()));
     let rows = [r#"{"messages":[{"role":"user","content":"q"}]}"#, r#"{"messages":[{"role":"assistant","content":"a"}]}"#];
-    let (_, _, audit) = records(
-        &format!("{}\n{}\n{shared}", rows.join("\n"), format!(r#"{{"messages":{turns}}}"#))
-            .replace(&format!("\n{shared}"), ""),
-    );
+    let (_, _, audit) = records(&[rows[0].to_owned(), rows[1].to_owned(), format!(r#"{{"messages":{turns}}}"#)].join("\n"));
     assert_eq!(audit.dropped["the conversation does not end with an assistant turn"].rows, [1]);
     assert_eq!(audit.dropped["empty prompt"].rows, [2]);
 }

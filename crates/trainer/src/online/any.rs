@@ -28,6 +28,8 @@ use tropism_ops::Scalar;
 /// assert!(toml::from_str::<AnyStage>("name = 'x'\nlearning_rate = 1.0\npolicy_gradients = {}").is_err());
 /// # Ok::<(), toml::de::Error>(())
 /// ```
+// a recipe holds a handful of them
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum AnyStage {
