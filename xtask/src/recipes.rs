@@ -3,9 +3,13 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 5] = [
+pub const RECIPES: [(&str, &str); 9] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
+    ("online-dpo", include_str!("../recipes/online-dpo.toml")),
+    ("xpo", include_str!("../recipes/xpo.toml")),
+    ("dno", include_str!("../recipes/dno.toml")),
+    ("best-of-n", include_str!("../recipes/best-of-n.toml")),
     ("gsm8k", include_str!("../recipes/gsm8k.toml")),
     ("hh", include_str!("../recipes/hh.toml")),
     ("dpo", include_str!("../recipes/dpo.toml")),

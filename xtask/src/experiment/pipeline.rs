@@ -8,7 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 use tropism_lm::{FolderWriter, Loaded, load};
 use tropism_trainer::{
-    AnyStage, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun, checkpointed_stage, reference_logps,
+    AnyStage, FreshOptions, FreshRun, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun,
+    checkpointed_stage, reference_logps,
 };
 
 /// What a stage measured.
@@ -77,6 +78,7 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageRe
     let (policy, steps, tokens) = match stage {
         AnyStage::Rows(s) => train(run, prepared, s, policy, &reference)?,
         AnyStage::PolicyGradient(s) => train_online(run, prepared, s, policy, &reference)?,
+        AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => train_fresh(run, prepared, s, policy, &reference)?,
         other => return Err(unknown(other)),
     };
     let seconds = clock.elapsed().as_secs_f64();
@@ -144,6 +146,36 @@ fn train_online(
             _ => {
                 let seed = prepared.config.seed;
                 let training = OnlineRun::new(stage, questions, policy, reference, *environment, seed)?;
+                (training, start_of_stage(&log, &stage.name)?)
+            }
+        };
+        let progress = Progress::new(&stage.name, training.total(), training.done());
+        training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
+        let (steps, tokens) = (training.done(), training.tokens());
+        Ok((training.into_policy(), steps, tokens))
+    })
+}
+
+/// As [`train`], for a stage that makes its rows.
+fn train_fresh(
+    run: &RunFolder,
+    prepared: &Prepared,
+    stage: &Stage<FreshOptions>,
+    policy: Model,
+    reference: &Model,
+) -> Result<Trained, XtaskError> {
+    let (checkpoint, log) = (run.checkpoint(), run.metrics());
+    let reference = stage.objective.needs_reference().then(|| reference.clone());
+    prepared.sampled_by(|environment| {
+        let questions = &prepared.questions;
+        let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
+            Some(name) if name == stage.name => {
+                let (training, bytes) = FreshRun::restore(stage, questions, reference, *environment, &checkpoint)?;
+                (training, Metrics::resume(&log, bytes)?)
+            }
+            _ => {
+                let seed = prepared.config.seed;
+                let training = FreshRun::new(stage, questions, policy, reference, *environment, seed)?;
                 (training, start_of_stage(&log, &stage.name)?)
             }
         };

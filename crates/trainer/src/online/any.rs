@@ -1,18 +1,29 @@
 //! A stage of any kind, as a recipe names it.
-use super::options::PolicyGradientOptions;
+use super::fresh::FreshOptions;
+use super::options::{PolicyGradientOptions, RolloutOptions};
+use super::rewards::WeightedReward;
 use crate::error::TrainError;
+use crate::rows::RowKind;
 use crate::stage::{Precision, Stage};
 use dfdx::prelude::{Cpu, Device};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use tropism_lm::{Decoder, Dims};
 use tropism_objectives::Objective;
 use tropism_ops::Scalar;
 
-/// A stage of any kind. In a configuration file the kind is the key that its options stand under: `objective` for a loss on
-/// rows, `policy_gradient` for a stage that samples; everything else is the same for all kinds.
+/// A stage of any kind. In a configuration file the kind is the key that its options stand under; everything else is the same
+/// for all kinds.
+///
+/// | key | learns |
+/// |---|---|
+/// | `objective` | a loss on rows of the data |
+/// | `policy_gradient` | from its own completions by a policy gradient |
+/// | `online_preference` | a loss on pairs, or on completions with a verdict, made of its own completions |
+/// | `rejection_sampling` | a loss on the best of its own completions |
 ///
 /// ```
 /// use tropism_trainer::AnyStage;
@@ -37,10 +48,16 @@ pub enum AnyStage {
     Rows(Stage),
     /// learns from its own completions by a policy gradient
     PolicyGradient(Stage<PolicyGradientOptions>),
+    /// learns from pairs, or completions with a verdict, that it makes of its own completions
+    OnlinePreference(Stage<FreshOptions>),
+    /// learns from the best of its own completions
+    RejectionSampling(Stage<FreshOptions>),
 }
 
 const ROWS: &str = "objective";
 const POLICY_GRADIENT: &str = "policy_gradient";
+const ONLINE_PREFERENCE: &str = "online_preference";
+const REJECTION_SAMPLING: &str = "rejection_sampling";
 
 /// The same expression for every kind.
 macro_rules! each {
@@ -48,6 +65,7 @@ macro_rules! each {
         match $any {
             AnyStage::Rows($stage) => $value,
             AnyStage::PolicyGradient($stage) => $value,
+            AnyStage::OnlinePreference($stage) | AnyStage::RejectionSampling($stage) => $value,
         }
     };
 }
@@ -63,6 +81,7 @@ impl AnyStage {
         match self {
             AnyStage::Rows(s) => s.objective.name(),
             AnyStage::PolicyGradient(s) => s.objective.loss.name(),
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => s.objective.objective.name(),
         }
     }
 
@@ -70,7 +89,18 @@ impl AnyStage {
     pub fn objective(&self) -> Option<&Objective> {
         match self {
             AnyStage::Rows(s) => Some(&s.objective),
-            AnyStage::PolicyGradient(_) => None,
+            _ => None,
+        }
+    }
+
+    /// How it samples, and what it rates completions by; nothing where it does not sample.
+    pub fn sampling(&self) -> Option<(&RolloutOptions, &BTreeMap<String, WeightedReward>)> {
+        match self {
+            AnyStage::Rows(_) => None,
+            AnyStage::PolicyGradient(s) => Some((&s.objective.rollout, &s.objective.rewards)),
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
+                Some((&s.objective.rollout, &s.objective.rewards))
+            }
         }
     }
 
@@ -114,7 +144,19 @@ impl AnyStage {
     /// # Errors
     /// As [`Stage::check`].
     pub fn check(&self) -> Result<(), TrainError> {
-        each!(self, s => s.check())
+        each!(self, s => s.check())?;
+        let refuse = |name: &str, key, problem: &str| {
+            Err(TrainError::Config { stage: name.to_owned(), key, problem: problem.to_owned() })
+        };
+        match self {
+            AnyStage::OnlinePreference(s) if RowKind::of(&s.objective.objective) == Some(RowKind::Samples) => {
+                refuse(&s.name, "online_preference", "has a loss on single completions; call it rejection_sampling")
+            }
+            AnyStage::RejectionSampling(s) if RowKind::of(&s.objective.objective) != Some(RowKind::Samples) => {
+                refuse(&s.name, "rejection_sampling", "has a loss that compares completions; call it online_preference")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The model that it trains, made of `model`.
@@ -145,16 +187,21 @@ impl<'de> Deserialize<'de> for AnyStage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table: Map<String, Value> = Map::deserialize(deserializer)?;
         let name = table.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
-        if table.contains_key(ROWS) && table.contains_key(POLICY_GRADIENT) {
-            let problem = format!("stage `{name}` has both `{ROWS}` and `{POLICY_GRADIENT}`; a stage is of one kind");
+        let kinds = [ROWS, POLICY_GRADIENT, ONLINE_PREFERENCE, REJECTION_SAMPLING];
+        let found: Vec<&str> = kinds.into_iter().filter(|k| table.contains_key(*k)).collect();
+        if let [first, second, ..] = found[..] {
+            let problem = format!("stage `{name}` has both `{first}` and `{second}`; a stage is of one kind");
             return Err(D::Error::custom(problem));
         }
-        match table.remove(POLICY_GRADIENT) {
-            None => stage::<_, D>(table, ROWS).map(AnyStage::Rows),
-            Some(options) => {
-                table.insert(ROWS.into(), options);
-                stage::<_, D>(table, POLICY_GRADIENT).map(AnyStage::PolicyGradient)
-            }
+        let kind = found.first().copied().unwrap_or(ROWS);
+        if let Some(options) = table.remove(kind) {
+            table.insert(ROWS.into(), options);
+        }
+        match kind {
+            POLICY_GRADIENT => stage::<_, D>(table, kind).map(AnyStage::PolicyGradient),
+            ONLINE_PREFERENCE => stage::<_, D>(table, kind).map(AnyStage::OnlinePreference),
+            REJECTION_SAMPLING => stage::<_, D>(table, kind).map(AnyStage::RejectionSampling),
+            _ => stage::<_, D>(table, kind).map(AnyStage::Rows),
         }
     }
 }
@@ -170,16 +217,18 @@ fn stage<'de, O: DeserializeOwned, D: Deserializer<'de>>(
 
 impl Serialize for AnyStage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stage = match self {
+        let (stage, key) = match self {
             AnyStage::Rows(stage) => return stage.serialize(serializer),
-            AnyStage::PolicyGradient(stage) => stage,
+            AnyStage::PolicyGradient(stage) => (serde_json::to_value(stage), POLICY_GRADIENT),
+            AnyStage::OnlinePreference(stage) => (serde_json::to_value(stage), ONLINE_PREFERENCE),
+            AnyStage::RejectionSampling(stage) => (serde_json::to_value(stage), REJECTION_SAMPLING),
         };
-        let mut table = match serde_json::to_value(stage).map_err(S::Error::custom)? {
+        let mut table = match stage.map_err(S::Error::custom)? {
             Value::Object(table) => table,
             _ => Map::new(),
         };
         if let Some(options) = table.remove(ROWS) {
-            table.insert(POLICY_GRADIENT.into(), options);
+            table.insert(key.into(), options);
         }
         // what is left out has no value in TOML
         let mut value = Value::Object(table);

@@ -1,11 +1,13 @@
 //! Sampling and rating, until a step has its groups.
 use super::batch::Batch;
-use super::options::PolicyGradientOptions;
-use super::rewards::{Completion, Rating, rate};
+use super::figures::Times;
+use super::options::{DynamicSampling, RolloutOptions};
+use super::rewards::{Completion, Rating, WeightedReward, rate};
 use super::rollout::sample;
 use crate::error::TrainError;
 use dfdx::prelude::*;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Instant;
 use tropism_data::order::Order;
 use tropism_data::record::Source;
 use tropism_data::stream::Stream;
@@ -57,13 +59,13 @@ pub(crate) struct Gathered {
     /// those that dynamic sampling left out
     pub(crate) flat: Vec<Group>,
     pub(crate) rounds: usize,
-    pub(crate) sampling: Duration,
-    pub(crate) rating: Duration,
 }
 
 /// The parts of a stage that gathering needs.
 pub(crate) struct Gatherer<'a> {
-    pub(crate) options: &'a PolicyGradientOptions,
+    pub(crate) rollout: &'a RolloutOptions,
+    pub(crate) rewards: &'a BTreeMap<String, WeightedReward>,
+    pub(crate) dynamic_sampling: Option<&'a DynamicSampling>,
     pub(crate) prompts: &'a [PromptRow],
     pub(crate) environment: Environment<'a>,
     /// groups of a step
@@ -77,29 +79,43 @@ impl Gatherer<'_> {
         policy: &Decoder<M, E>,
         order: &mut Order,
         streams: &mut Stream,
+        times: &mut Times,
     ) -> Result<Gathered, TrainError>
     where
         Cpu: Device<E>,
     {
-        let mut found = Gathered { kept: vec![], flat: vec![], rounds: 0, sampling: Duration::ZERO, rating: Duration::ZERO };
-        let most = self.options.dynamic_sampling.as_ref().map_or(1, |d| d.max_rounds);
+        let mut found = Gathered { kept: vec![], flat: vec![], rounds: 0 };
+        let most = self.dynamic_sampling.map_or(1, |d| d.max_rounds);
         while found.rounds < most && found.kept.len() < self.groups {
             let picked = order.batch(self.groups - found.kept.len());
-            let clock = Instant::now();
-            let answers =
-                sample(policy, &self.options.rollout, self.environment.stops, self.prompts, &picked, streams.bits())?;
-            found.sampling += clock.elapsed();
-            let clock = Instant::now();
-            for (prompt, answers) in picked.into_iter().zip(answers) {
-                let group = self.rated(prompt, answers)?;
-                let flat = self.options.dynamic_sampling.is_some() && is_flat(&group.sums)?;
+            for group in self.round(policy, &picked, streams.bits(), times)? {
+                let flat = self.dynamic_sampling.is_some() && is_flat(&group.sums)?;
                 let list = if flat { &mut found.flat } else { &mut found.kept };
                 list.push(group);
             }
-            found.rating += clock.elapsed();
             found.rounds += 1;
         }
         Ok(found)
+    }
+
+    /// A group of rated completions of each of the picked prompts.
+    pub(crate) fn round<M: Dims, E: Scalar>(
+        &self,
+        policy: &Decoder<M, E>,
+        picked: &[usize],
+        seed: u64,
+        times: &mut Times,
+    ) -> Result<Vec<Group>, TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let clock = Instant::now();
+        let answers = sample(policy, self.rollout, self.environment.stops, self.prompts, picked, seed)?;
+        times.rollout += clock.elapsed();
+        let clock = Instant::now();
+        let groups = picked.iter().zip(answers).map(|(&prompt, answers)| self.rated(prompt, answers)).collect();
+        times.reward += clock.elapsed();
+        groups
     }
 
     fn rated(&self, prompt: usize, answers: Vec<Answer>) -> Result<Group, TrainError> {
@@ -110,7 +126,7 @@ impl Gatherer<'_> {
             let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
             let truth = row.truth.as_deref();
             let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
-            let found = rate(&self.options.rewards, &completion, self.environment.world);
+            let found = rate(self.rewards, &completion, self.environment.world);
             ratings.push(found.map_err(|e| refuse(e.to_string()))?);
         }
         let sums = self.table(&ratings)?.sums();
@@ -119,7 +135,7 @@ impl Gatherer<'_> {
 
     fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
         let scores: Vec<f64> = ratings.iter().flatten().map(|r| r.score.unwrap_or(f64::NAN)).collect();
-        let weights: Vec<f64> = self.options.rewards.values().map(|r| r.weight).collect();
+        let weights: Vec<f64> = self.rewards.values().map(|r| r.weight).collect();
         Ok(RewardTable::new(&scores, &weights)?)
     }
 
@@ -129,7 +145,7 @@ impl Gatherer<'_> {
             return Ok(None);
         }
         let (mut samples, mut members, mut truncated, mut sampler) = (vec![], vec![], vec![], vec![]);
-        let warm = self.options.rollout.temperature != 1.0;
+        let warm = self.rollout.temperature != 1.0;
         for group in groups {
             let row = &self.prompts[group.prompt];
             members.push(samples.len()..samples.len() + group.answers.len());

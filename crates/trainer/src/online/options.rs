@@ -1,6 +1,6 @@
 //! The options of a stage that follows a policy gradient.
 use super::advantages::{AdvantageOptions, RewardKl};
-use super::rewards::WeightedReward;
+use super::rewards::{WeightedReward, rewards_problem};
 use crate::error::TrainError;
 use crate::stage::Stage;
 use serde::{Deserialize, Serialize};
@@ -178,19 +178,10 @@ impl Stage<PolicyGradientOptions> {
 
 impl PolicyGradientOptions {
     fn rewards_problem(&self) -> Option<(&'static str, String)> {
+        if let Some(found) = rewards_problem(&self.rewards) {
+            return Some(found);
+        }
         let used = || self.rewards.iter().filter(|(_, r)| r.weight != 0.0);
-        if used().next().is_none() {
-            return Some(("rewards", "has no entry with a weight other than 0; give a reward to learn from".into()));
-        }
-        for (name, reward) in &self.rewards {
-            let plain = !name.is_empty() && !name.contains(['/', '.', ' ']);
-            if !plain {
-                return Some(("rewards", format!("has an entry `{name}`; give it a plain word")));
-            }
-            if let Err(problem) = reward.check() {
-                return Some(("rewards", format!("has an entry `{name}` that cannot be used: {problem}")));
-            }
-        }
         let verdict = |(_, r): (&String, &WeightedReward)| r.weight == 1.0 && r.function.is_verifier();
         if self.requires(Field::Rewards) && !(used().count() == 1 && used().all(verdict)) {
             let name = self.loss.name();

@@ -166,6 +166,22 @@ impl RewardFunction {
     }
 }
 
+/// What is wrong with the rewards of a stage: key, problem.
+pub(crate) fn rewards_problem(rewards: &BTreeMap<String, WeightedReward>) -> Option<(&'static str, String)> {
+    if rewards.values().all(|r| r.weight == 0.0) {
+        return Some(("rewards", "has no entry with a weight other than 0; give a reward to learn from".into()));
+    }
+    for (name, reward) in rewards {
+        if name.is_empty() || name.contains(['/', '.', ' ']) {
+            return Some(("rewards", format!("has an entry `{name}`; give it a plain word")));
+        }
+        if let Err(problem) = reward.check() {
+            return Some(("rewards", format!("has an entry `{name}` that cannot be used: {problem}")));
+        }
+    }
+    None
+}
+
 /// The ratings of a completion by all rewards, in the order of their names.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use super::gather::{Environment, Gatherer, PromptRow};
 use super::learn::Learnt;
 use super::options::PolicyGradientOptions;
 use super::pass::{Model, VALUE};
+use super::rewards::{Completion, WeightedReward};
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
@@ -12,6 +13,7 @@ use crate::schedule::learning_rate;
 use crate::stage::{Precision, Stage};
 use crate::step::Store;
 use dfdx::prelude::*;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 use tropism_data::order::Order;
@@ -147,10 +149,16 @@ where
         }
         let lr = self.stage.learning_rate * learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
         let mut times = Times::default();
-        let (options, groups) = (&self.stage.objective, self.stage.batch_size);
-        let gatherer = Gatherer { options, prompts: self.prompts, environment: self.environment, groups };
-        let gathered = gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts)?;
-        (times.rollout, times.reward) = (gathered.sampling, gathered.rating);
+        let options = &self.stage.objective;
+        let gatherer = Gatherer {
+            rollout: &options.rollout,
+            rewards: &options.rewards,
+            dynamic_sampling: options.dynamic_sampling.as_ref(),
+            prompts: self.prompts,
+            environment: self.environment,
+            groups: self.stage.batch_size,
+        };
+        let gathered = gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times)?;
         let mut batch = gatherer.batch(&gathered.kept)?;
         let mut learnt = Learnt::default();
         if let Some(batch) = &mut batch {
@@ -259,11 +267,23 @@ impl Stage<PolicyGradientOptions> {
     /// read, with the prompt's row.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
+        self.check_rewards(&self.objective.rewards, prompts, environment)
+    }
+}
+
+impl<O> Stage<O> {
+    /// Whether there are prompts, and these rewards can rate their completions.
+    pub(crate) fn check_rewards(
+        &self,
+        rewards: &BTreeMap<String, WeightedReward>,
+        prompts: &[PromptRow],
+        environment: &Environment,
+    ) -> Result<(), TrainError> {
         let refuse = |key, problem: String| Err(TrainError::Config { stage: self.name.clone(), key, problem });
         if prompts.is_empty() {
             return refuse("rollout", "has no prompts to sample from; look at the audit of the data".into());
         }
-        for (name, reward) in &self.objective.rewards {
+        for (name, reward) in rewards {
             let f = &reward.function;
             if f.reads_world() && environment.world.is_none() {
                 return refuse("rewards", format!("has an entry `{name}` of the embedded world, but the data are a file's"));
@@ -289,6 +309,6 @@ impl Stage<PolicyGradientOptions> {
     }
 }
 
-fn probe<'a>(row: &'a PromptRow, truth: &'a str) -> super::rewards::Completion<'a> {
-    super::rewards::Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1 }
+fn probe<'a>(row: &'a PromptRow, truth: &'a str) -> Completion<'a> {
+    Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1 }
 }

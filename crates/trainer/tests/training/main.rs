@@ -10,6 +10,7 @@ use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
 mod feeds;
+mod fresh;
 mod online;
 
 const VOCAB: usize = 24;

@@ -14,7 +14,7 @@ use tropism_trainer::*;
 
 const STOP: u32 = 1;
 
-fn prompts(n: usize) -> Vec<PromptRow> {
+pub(super) fn prompts(n: usize) -> Vec<PromptRow> {
     let row = |i: usize| PromptRow {
         source: Source::row("prompts.jsonl", i + 1),
         tokens: word(i, 2 + i % 4),
@@ -29,12 +29,12 @@ fn decode(tokens: &[u32]) -> Result<String, String> {
     Ok(tokens.iter().filter(|t| **t != STOP).map(|t| char::from(b'a' + *t as u8)).collect())
 }
 
-fn environment() -> Environment<'static> {
+pub(super) fn environment() -> Environment<'static> {
     Environment { stops: &[STOP], decode: &decode, world: None }
 }
 
 /// Shorter is better.
-fn length() -> WeightedReward {
+pub(super) fn length() -> WeightedReward {
     let toml = "function = { type = 'length', unit = 'characters', target = 3, slope = 0.1 }";
     toml::from_str(toml).unwrap()
 }

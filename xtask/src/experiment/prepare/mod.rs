@@ -18,7 +18,7 @@ use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_sam
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
 use tropism_rewards::Reward;
-use tropism_trainer::{AnyStage, Environment, PolicyGradientOptions, PromptRow, RewardFunction, RowKind, Rows, Stage};
+use tropism_trainer::{AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
@@ -144,6 +144,9 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         match stage {
             AnyStage::Rows(s) => s.check_rows(prepared.rows(s)?.as_ref())?,
             AnyStage::PolicyGradient(s) => prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?,
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
+                prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?;
+            }
             other => return Err(unknown(other)),
         }
     }
@@ -185,12 +188,9 @@ fn encoded(tokenizer: &Tokenizer, text: &Text) -> Result<Vec<u32>, XtaskError> {
     Ok(tokenizer.encode(&rendered)?)
 }
 
-/// The stages that sample.
-fn online(config: &Experiment) -> impl Iterator<Item = &PolicyGradientOptions> {
-    config.stages.iter().filter_map(|s| match s {
-        AnyStage::PolicyGradient(s) => Some(&s.objective),
-        _ => None,
-    })
+/// How the stages that sample do it, and what they rate completions by.
+fn online(config: &Experiment) -> impl Iterator<Item = (&RolloutOptions, &BTreeMap<String, WeightedReward>)> {
+    config.stages.iter().filter_map(AnyStage::sampling)
 }
 
 /// The training prompts that leave room for the longest completion of any stage; none where no stage samples.
@@ -201,7 +201,7 @@ fn questions(
     model: &Model,
 ) -> Result<(Vec<PromptRow>, Audit), XtaskError> {
     let (mut out, mut audit) = (vec![], Audit::default());
-    let Some(longest) = online(config).map(|o| o.rollout.max_new_tokens).max() else { return Ok((out, audit)) };
+    let Some(longest) = online(config).map(|(rollout, _)| rollout.max_new_tokens).max() else { return Ok((out, audit)) };
     let room = model.config().sizes.positions.saturating_sub(longest);
     let most = config.data.max_length.map_or(room, |l| room.min(l));
     for question in &records.questions {
@@ -267,7 +267,7 @@ impl Prepared {
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
     pub(in crate::experiment) fn verifier(&self) -> Option<&RewardFunction> {
-        online(&self.config).flat_map(|o| o.rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
+        online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
     }
 
     /// What the run is made from.
