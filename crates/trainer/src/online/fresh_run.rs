@@ -2,6 +2,7 @@
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
+use crate::constants::reads_baseline;
 use crate::error::TrainError;
 use crate::kept::{STATE, exact, load_policy, read_moments, read_state, save_moments, save_policy, write_state};
 use crate::metrics::{Metrics, StepMetrics};
@@ -158,7 +159,9 @@ where
         rewards(&o.rewards, &groups, &mut figures);
         completions(&groups, &mut figures);
         figures.insert("rows".into(), rows.len().into());
-        let [loss, grad_norm] = if rows.is_empty() { [0.0; 2] } else { self.learn(&rows, lr, &mut times, &mut figures)? };
+        // a loss that compares answers of different prompts learns nothing from one
+        let enough = !rows.is_empty() && (!reads_baseline(&o.objective) || rows.mismatched().is_some());
+        let [loss, grad_norm] = if enough { self.learn(&rows, lr, &mut times, &mut figures)? } else { [0.0; 2] };
         times.put(&mut figures);
         self.step += 1;
         if o.reference_every > 0 && self.step.is_multiple_of(o.reference_every) {
