@@ -173,6 +173,10 @@ impl Stage<FreshOptions> {
         if kind != RowKind::Samples && !o.against_reference() && o.rollout.group < 2 {
             return refuse(("rollout.group", format!("is {}, but rows of {name} compare completions", o.rollout.group)));
         }
+        if o.rollout.engine.is_some() && o.against_reference() {
+            let problem = format!("is set, but {name} also samples from the reference, which no server holds; remove it");
+            return refuse(("rollout.engine", problem));
+        }
         if o.best == 0 || o.best > o.rollout.group || (kind != RowKind::Samples && o.best != 1) {
             let problem =
                 format!("is {}; it is for losses on single completions, from 1 to the group's {}", o.best, o.rollout.group);

@@ -1,4 +1,5 @@
 //! A stage that makes its rows, in motion.
+use super::engine::Remote;
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
@@ -37,6 +38,8 @@ pub struct FreshRun<'a, M: Dims, E: Dtype> {
     rollouts: Stream,
     step: usize,
     tokens: usize,
+    /// the server that writes completions, where it is not this program
+    engine: Option<Remote>,
 }
 
 /// The small part of such a stage's checkpoint.
@@ -100,7 +103,21 @@ where
             optimiser.format = MomentFormat::Bf16;
         }
         let (grads, step, tokens) = (None, 0, 0);
-        Ok(FreshRun { stage, prompts, environment, policy, reference, optimiser, grads, order, rollouts, step, tokens })
+        let engine = Remote::of(&stage.objective.rollout);
+        Ok(FreshRun {
+            stage,
+            prompts,
+            environment,
+            policy,
+            reference,
+            optimiser,
+            grads,
+            order,
+            rollouts,
+            step,
+            tokens,
+            engine,
+        })
     }
 
     /// Steps of the whole stage.
@@ -145,10 +162,20 @@ where
             dynamic_sampling: None,
             prompts: self.prompts,
             environment: self.environment,
+            engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
         };
+        let before = (self.order.state(), self.rollouts.state());
         let picked = self.order.batch(self.stage.batch_size);
-        let ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
+        let seed = self.rollouts.bits();
+        let sampled = gatherer.sync(&self.policy, &mut times);
+        let ours = match sampled.and_then(|()| gatherer.round(&self.policy, &picked, seed, &mut times)) {
+            Ok(ours) => ours,
+            Err(e) => {
+                (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                return Err(e);
+            }
+        };
         let theirs = match self.reference.as_ref().filter(|_| o.against_reference()) {
             Some(reference) => gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?,
             None => vec![],
@@ -164,6 +191,7 @@ where
         let [loss, grad_norm] = if enough { self.learn(&rows, lr, &mut times, &mut figures)? } else { [0.0; 2] };
         times.put(&mut figures);
         self.step += 1;
+        self.engine.iter().for_each(Remote::forget);
         if o.reference_every > 0 && self.step.is_multiple_of(o.reference_every) {
             self.reference =
                 Some(if self.policy.adapter().is_some() { self.policy.clone().merged()? } else { self.policy.clone() });
@@ -226,7 +254,12 @@ where
         progress: &Progress,
         mut each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
+        loop {
+            let m = match self.next_step() {
+                Ok(Some(m)) => m,
+                Ok(None) => break,
+                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
+            };
             metrics.write(&m)?;
             progress.step(&m);
             each(&m);
@@ -247,6 +280,7 @@ where
         let writer = FolderWriter::new(folder)?;
         save_policy(&self.policy, writer.path())?;
         save_moments(&self.optimiser, vec![], writer.path())?;
+        self.engine.iter().try_for_each(|e| e.save(writer.path()))?;
         if let (true, Some(reference)) = (self.stage.objective.reference_every > 0, &self.reference) {
             let path = writer.path().join(REFERENCE);
             std::fs::create_dir_all(&path).map_err(TrainError::io(&path))?;
@@ -285,7 +319,7 @@ where
         stage.check_prompts(prompts, &environment)?;
         let refuse = |problem: String| TrainError::Checkpoint { path: folder.join(STATE), problem };
         let saved: Saved = read_state(folder)?.ok_or_else(|| refuse("is missing; start the run again".into()))?;
-        if saved.stage != *stage {
+        if saved.stage.kept() != stage.kept() {
             return Err(refuse(format!("was made with other options of stage `{}`; start the run again", saved.stage.name)));
         }
         if saved.order.rows != prompts.len() {
@@ -301,6 +335,7 @@ where
         let (order, rollouts) = (Order::restore(&saved.order)?, Stream::restore(&saved.rollouts));
         let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
         (run.step, run.tokens) = (saved.step, saved.tokens);
+        run.engine = Remote::restore(&stage.objective.rollout, folder)?;
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
         Ok((run, saved.metrics_bytes))
     }
@@ -314,6 +349,13 @@ impl FreshOptions {
 }
 
 impl Stage<FreshOptions> {
+    /// What has to be the same for a checkpoint to go on.
+    fn kept(&self) -> Self {
+        let mut stage = self.clone();
+        stage.objective.rollout = self.objective.rollout.kept();
+        stage
+    }
+
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
     ///
     /// # Errors
@@ -337,6 +379,8 @@ impl<O> Stage<O> {
             warmup_ratio: self.warmup_ratio,
             epochs: self.epochs,
             max_steps: self.max_steps,
+            shuffle: self.shuffle,
+            data_stage: self.data_stage,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,
             precision: self.precision,

@@ -1,18 +1,22 @@
 //! Sampling and rating, until a step has its groups.
 use super::batch::Batch;
+use super::engine::Remote;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
-use super::rewards::{Completion, Rating, WeightedReward, rate};
+use super::rewards::{Completion, Rating, RatingFailure, WeightedReward, settle};
 use super::rollout::sample;
+use super::workers::Pool;
 use crate::error::TrainError;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use tropism_data::order::Order;
 use tropism_data::record::Source;
 use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
-use tropism_lm::{Answer, Decoder, Dims};
+use tropism_lm::{Answer, Decoder, Dims, End};
 use tropism_ops::Scalar;
 use tropism_policy_gradient::{Groups, RewardTable, dynamic_sampling};
 use tropism_rewards::Reward;
@@ -37,8 +41,22 @@ pub struct Environment<'a> {
     pub stops: &'a [u32],
     /// turns a completion's tokens into text, without those that end it
     pub decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync),
-    /// the embedded world that made the prompts
-    pub world: Option<&'a dyn Reward>,
+    /// the embedded world that made the prompts; shared, as a call that hangs outlives its step
+    pub world: Option<&'a Arc<dyn Reward>>,
+    /// writes the tokenizer's files into a folder, for a server that loads the policy from there
+    pub companions: Option<&'a (dyn Fn(&Path) -> Result<(), String> + Sync)>,
+}
+
+impl<'a> Environment<'a> {
+    /// Without a world, and without files beside a policy.
+    pub fn new(stops: &'a [u32], decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync)) -> Self {
+        Environment { stops, decode, world: None, companions: None }
+    }
+
+    /// The world as a plain reward.
+    pub(crate) fn reward(&self) -> Option<&'a dyn Reward> {
+        self.world.map(|w| &**w)
+    }
 }
 
 /// A prompt's completions with their ratings.
@@ -68,6 +86,8 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) dynamic_sampling: Option<&'a DynamicSampling>,
     pub(crate) prompts: &'a [PromptRow],
     pub(crate) environment: Environment<'a>,
+    /// the server that writes completions, where it is not this program
+    pub(crate) engine: Option<&'a Remote>,
     /// groups of a step
     pub(crate) groups: usize,
 }
@@ -84,6 +104,7 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
+        self.sync(policy, times)?;
         let mut found = Gathered { kept: vec![], flat: vec![], rounds: 0 };
         let most = self.dynamic_sampling.map_or(1, |d| d.max_rounds);
         while found.rounds < most && found.kept.len() < self.groups {
@@ -109,33 +130,129 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
+        let rewards = self.rewards.values().map(|r| r.function.clone()).collect();
+        let mut pool = Pool::new(&self.rollout.rating, rewards, self.environment.world.cloned())?;
+        let mut refused = None;
+        let mut each = |place: usize, number: usize, answer: &Answer| {
+            let row = &self.prompts[picked[place]];
+            match self.text(answer) {
+                Ok(text) => {
+                    let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answer.tokens.len());
+                    let completion = Completion { prompt, truth, text: text.trim(), tokens };
+                    pool.submit(place * self.rollout.group + number, &completion);
+                }
+                Err(problem) => {
+                    refused.get_or_insert(TrainError::Reward { row: row.source.to_string(), problem });
+                }
+            }
+        };
         let clock = Instant::now();
-        let answers = sample(policy, self.rollout, self.environment.stops, self.prompts, picked, seed)?;
+        let answers = self.sample(policy, picked, seed, &mut each)?;
         times.rollout += clock.elapsed();
+        if let Some(e) = refused {
+            return Err(e);
+        }
         let clock = Instant::now();
-        let groups = picked.iter().zip(answers).map(|(&prompt, answers)| self.rated(prompt, answers)).collect();
+        let ratings = self.ratings(pool.collect()?, picked)?;
         times.reward += clock.elapsed();
-        groups
+        let groups = picked.iter().zip(answers.into_iter().zip(ratings));
+        groups.map(|(&prompt, (answers, ratings))| self.group(prompt, answers, ratings)).collect()
     }
 
-    fn rated(&self, prompt: usize, answers: Vec<Answer>) -> Result<Group, TrainError> {
-        let row = &self.prompts[prompt];
-        let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
-        let mut ratings = Vec::with_capacity(answers.len());
-        for answer in &answers {
-            let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
-            let truth = row.truth.as_deref();
-            let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
-            let found = rate(self.rewards, &completion, self.environment.world);
-            ratings.push(found.map_err(|e| refuse(e.to_string()))?);
+    /// Brings a server up to the policy.
+    pub(crate) fn sync<M: Dims, E: Scalar>(&self, policy: &Decoder<M, E>, times: &mut Times) -> Result<(), TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let clock = Instant::now();
+        if let Some(engine) = self.engine {
+            engine.sync(policy, &self.environment)?;
         }
+        times.rollout += clock.elapsed();
+        Ok(())
+    }
+
+    fn sample<M: Dims, E: Scalar>(
+        &self,
+        policy: &Decoder<M, E>,
+        picked: &[usize],
+        seed: u64,
+        each: &mut dyn FnMut(usize, usize, &Answer),
+    ) -> Result<Vec<Vec<Answer>>, TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        match self.engine {
+            None => sample(policy, self.rollout, &self.environment, self.prompts, picked, seed, each),
+            Some(engine) => {
+                let vocabulary = policy.config().sizes.vocab;
+                engine.sample(self.rollout, &self.environment, self.prompts, picked, (vocabulary, seed), each)
+            }
+        }
+    }
+
+    /// A completion's text, without what ends it.
+    fn text(&self, answer: &Answer) -> Result<String, String> {
+        match (&answer.text, &answer.end) {
+            (Some(text), End::StopString(s)) => Ok(text.strip_suffix(s.as_str()).unwrap_or(text).to_owned()),
+            _ => (self.environment.decode)(&answer.tokens),
+        }
+    }
+
+    /// The ratings by group, completion and reward.
+    fn ratings(
+        &self,
+        mut found: BTreeMap<(usize, usize), Result<Rating, String>>,
+        picked: &[usize],
+    ) -> Result<Vec<Vec<Vec<Rating>>>, TrainError> {
+        let calls = picked.len() * self.rollout.group;
+        let (mut without, mut last) = (vec![0usize; self.rewards.len()], None);
+        let mut of = |completion: usize| -> Vec<Rating> {
+            let mut one = |reward: usize| {
+                let rating = match found.remove(&(completion, reward)) {
+                    Some(Ok(rating)) => rating,
+                    Some(Err(problem)) => {
+                        last = Some((completion, problem));
+                        Rating { failure: Some(RatingFailure::Failed), ..Rating::default() }
+                    }
+                    None => Rating::default(),
+                };
+                without[reward] += usize::from(rating.failure.is_some());
+                rating
+            };
+            let mut ratings: Vec<Rating> = (0..self.rewards.len()).map(&mut one).collect();
+            settle(self.rewards, &mut ratings);
+            ratings
+        };
+        let mut place = |p: usize| (0..self.rollout.group).map(|n| of(p * self.rollout.group + n)).collect();
+        let ratings = (0..picked.len()).map(&mut place).collect();
+        let most = self.rollout.rating.max_failed * calls as f64;
+        let Some(reward) = without.iter().position(|n| *n as f64 > most) else { return Ok(ratings) };
+        let (name, n) = (self.rewards.keys().nth(reward).map_or("", String::as_str), without[reward]);
+        let limit = self.rollout.rating.timeout_s;
+        let (at, said) = last.unwrap_or((0, format!("each took longer than rollout.rating.timeout_s, {limit} s")));
+        let row = self.prompts[picked[at / self.rollout.group]].source.to_string();
+        let share = "more than the share that rollout.rating.max_failed allows";
+        Err(TrainError::Reward {
+            row,
+            problem: format!("`{name}` has no result for {n} of {calls} completions, {share}: {said}"),
+        })
+    }
+
+    fn group(&self, prompt: usize, answers: Vec<Answer>, ratings: Vec<Vec<Rating>>) -> Result<Group, TrainError> {
         let sums = self.table(&ratings)?.sums();
         Ok(Group { prompt, answers, ratings, sums })
     }
 
     fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
-        let scores: Vec<f64> = ratings.iter().flatten().map(|r| r.score.unwrap_or(f64::NAN)).collect();
         let weights: Vec<f64> = self.rewards.values().map(|r| r.weight).collect();
+        // a sum without a part that should be there would say something else: such a completion has none
+        let lacks = |row: &[Rating]| row.iter().zip(&weights).any(|(r, w)| r.failure.is_some() && *w != 0.0);
+        let row = |row: &Vec<Rating>| {
+            let lacks = lacks(row);
+            row.iter().map(|r| r.score.filter(|_| !lacks).unwrap_or(f64::NAN)).collect::<Vec<f64>>()
+        };
+        let scores: Vec<f64> = ratings.iter().flat_map(row).collect();
         Ok(RewardTable::new(&scores, &weights)?)
     }
 

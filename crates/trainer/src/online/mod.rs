@@ -3,6 +3,7 @@ mod advantages;
 mod any;
 mod batch;
 mod checkpoint;
+mod engine;
 mod figures;
 mod fresh;
 mod fresh_run;
@@ -13,13 +14,18 @@ mod pass;
 mod rewards;
 mod rollout;
 mod run;
+mod workers;
 
 pub use advantages::{AdvantageOptions, RewardKl};
 pub use any::AnyStage;
 pub use checkpoint::SavedOnline;
+pub use engine::{Engine, OpenAiEngine};
 pub use fresh::FreshOptions;
 pub use fresh_run::FreshRun;
 pub use gather::{Environment, PromptRow};
 pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
-pub use rewards::{Completion, Rating, RewardFunction, TokenLength, WeightedReward, WorldReward, rate};
+pub use rewards::{
+    AspectReward, Completion, Rating, RatingFailure, RewardFunction, TokenLength, WeightedReward, WorldReward, rate,
+};
 pub use run::OnlineRun;
+pub use workers::RatingOptions;

@@ -9,9 +9,13 @@ use tropism_objectives::{Aot, Bco, Cpo, Dpo, Kto, Objective, Sft, Simpo, Tpo, Xp
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
+#[cfg(feature = "http")]
+mod engine;
 mod feeds;
 mod fresh;
 mod online;
+#[cfg(feature = "http")]
+mod server;
 
 const VOCAB: usize = 24;
 

@@ -30,7 +30,7 @@ fn decode(tokens: &[u32]) -> Result<String, String> {
 }
 
 pub(super) fn environment() -> Environment<'static> {
-    Environment { stops: &[STOP], decode: &decode, world: None }
+    Environment::new(&[STOP], &decode)
 }
 
 /// Shorter is better.
@@ -82,7 +82,7 @@ fn trained(stage: &Stage<PolicyGradientOptions>, rows: &[PromptRow]) -> (Vec<f64
     (weights(run.policy()), seen)
 }
 
-fn figure(m: &StepMetrics, name: &str) -> f64 {
+pub(super) fn figure(m: &StepMetrics, name: &str) -> f64 {
     m.figures.get(name).and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("no {name} in {:?}", m.figures.keys()))
 }
 

@@ -11,6 +11,7 @@ use records::{Records, from_file, from_questions, from_world};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use tropism_data::DataError;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
@@ -18,7 +19,9 @@ use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_sam
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
 use tropism_rewards::Reward;
-use tropism_trainer::{AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward};
+use tropism_trainer::{
+    AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
+};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
@@ -261,8 +264,9 @@ impl Prepared {
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
         let (stops, tokenizer) = (self.stops(), &self.tokenizer);
         let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
-        let world = self.world.as_ref().map(|w| w as &dyn Reward);
-        f(&Environment { stops: &stops, decode: &decode, world })
+        let world = self.world.clone().map(|w| Arc::new(w) as Arc<dyn Reward>);
+        let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
+        f(&Environment { stops: &stops, decode: &decode, world: world.as_ref(), companions: Some(&companions) })
     }
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
