@@ -74,7 +74,7 @@ where
     ) -> Result<Self, TrainError> {
         stage.check_prompts(prompts, &environment)?;
         let policy = stage.adapt(policy, seed)?;
-        let order = Order::new(prompts.len(), seed, true)?;
+        let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
         Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)
     }
@@ -337,6 +337,8 @@ impl<O> Stage<O> {
             warmup_ratio: self.warmup_ratio,
             epochs: self.epochs,
             max_steps: self.max_steps,
+            shuffle: self.shuffle,
+            data_stage: None,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,
             precision: self.precision,
