@@ -2,7 +2,8 @@
 use super::result::{Answer, ComparisonResult, StageResult};
 use crate::config::Comparison;
 use crate::error::XtaskError;
-use tropism_evaluation::{Figure, clustered_mean, win_rate_by_prompt};
+use std::collections::BTreeMap;
+use tropism_evaluation::{Figure, clustered_mean, mean_interval, win_rate_by_prompt};
 
 /// 1 for right answers, 0 for others; nothing where answers have no verdict.
 pub(super) fn right(answers: &[Answer]) -> Option<Vec<f64>> {
@@ -62,7 +63,13 @@ pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<
             ("reward_gain", gain(a, b, exact)?),
             ("completions/mean_length_gain", gain(a, b, length)?),
         ];
-        let metrics = figures.into_iter().filter_map(|(name, f)| Some((name.to_owned(), f?))).collect();
+        let mut metrics: BTreeMap<String, Figure> =
+            figures.into_iter().filter_map(|(name, f)| Some((name.to_owned(), f?))).collect();
+        for (name, values) in &ours.values {
+            let Some(others) = theirs.values.get(name).filter(|o| o.len() == values.len()) else { continue };
+            let gains: Vec<f64> = values.iter().zip(others).map(|(a, b)| a - b).collect();
+            metrics.insert(format!("{name}_gain"), mean_interval(&gains)?);
+        }
         out.push(ComparisonResult { stage: stage.clone(), baseline: baseline.clone(), metrics });
     }
     Ok(out)
@@ -72,7 +79,6 @@ pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use tropism_rewards::Verdict;
 
     fn stage(name: &str, right: [bool; 4], rewards: [f64; 4], tokens: usize) -> StageResult {
@@ -86,7 +92,8 @@ mod tests {
             verdict: verdict(right[i]),
         };
         let (metrics, answers) = (BTreeMap::new(), (0..4).map(answer).collect());
-        StageResult { name: name.into(), method: "sft".into(), seconds: 0.0, steps: 0, tokens: 0, metrics, answers }
+        let values = BTreeMap::from([("extra".to_owned(), rewards[..2].to_vec())]);
+        StageResult { name: name.into(), method: "sft".into(), seconds: 0.0, steps: 0, tokens: 0, metrics, answers, values }
     }
 
     #[test]
@@ -99,6 +106,7 @@ mod tests {
         assert_eq!(value(0, "accuracy_gain"), 0.5);
         assert_eq!(value(0, "reward_gain"), 0.5);
         assert_eq!(value(0, "completions/mean_length_gain"), 2.0);
+        assert_eq!(value(0, "extra_gain"), 0.5);
         // of each prompt four comparisons, ties by half: (2 + 2/2) / 4 and (2 + 2/2) / 4
         assert_eq!(value(0, "win_rate"), 0.75);
         assert_eq!(value(0, "win_rate") + value(1, "win_rate"), 1.0);
@@ -110,6 +118,7 @@ mod tests {
         let a = stage("a", [true; 4], [1.0; 4], 5);
         let mut b = stage("b", [true; 4], [1.0; 4], 5);
         b.answers.truncate(2);
+        b.values.clear();
         let found = compare(&[Comparison { stage: "a".into(), baseline: "b".into() }], &[a, b]).unwrap();
         assert!(found[0].metrics.is_empty());
     }

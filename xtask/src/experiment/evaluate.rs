@@ -1,7 +1,9 @@
 //! What is measured on held-out rows after a stage.
 use super::comparison::{accuracy_gain, exact, right, win_rate};
-use super::prepare::{Model, Prepared, text_of};
+use super::direction::weighed;
+use super::prepare::{Model, Prepared, fresh_options, text_of};
 use super::result::{Answer, PairRow, StageResult};
+use super::revision::revised;
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_data::record::Source;
@@ -35,6 +37,7 @@ pub(super) fn evaluate(
     let mut metrics = Metrics::new();
     let pairs = preferences(prepared, policy, trained, &mut metrics)?;
     let answers = answer(prepared, policy)?;
+    let mut values = BTreeMap::new();
     if !answers.is_empty() {
         lengths(&answers, &mut metrics)?;
         if let Some((_, reference)) = trained {
@@ -42,9 +45,15 @@ pub(super) fn evaluate(
         }
         rewards(&answers, before.last(), &mut metrics)?;
         accuracy(prepared, &answers, before.last(), &mut metrics)?;
+        revised(prepared, policy, &answers, &mut values)?;
+        let directed = trained.is_some_and(|(stage, _)| fresh_options(stage).is_some_and(|o| o.directions.is_some()));
+        weighed(prepared, policy, directed, &answers, &mut values)?;
+        for (name, values) in &values {
+            metrics.insert(name.clone(), mean_interval(values)?);
+        }
     }
     let method = trained.map_or("start", |(s, _)| s.method()).to_owned();
-    Ok((StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers }, pairs))
+    Ok((StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers, values }, pairs))
 }
 
 /// Ranking by log-probability, and by the objective's own reward.
@@ -105,10 +114,20 @@ fn row(pair: &TokenPair, score: &PairScore) -> PairRow {
 
 /// Sampled answers to the held-out prompts; the same prompts and streams for every stage.
 fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError> {
-    let e = &prepared.config.evaluation;
-    let each = |i: usize| std::iter::repeat_n(i, e.answers_per_prompt);
+    let each = |i: usize| std::iter::repeat_n(i, prepared.config.evaluation.answers_per_prompt);
     let prompts: Vec<usize> = (0..prepared.prompts.len()).flat_map(each).collect();
-    let tokens: Vec<Vec<u32>> = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
+    let tokens = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
+    answer_to(prepared, policy, prompts, tokens)
+}
+
+/// An answer to each of the given prompts in tokens, which belong to the held-out prompts of these numbers.
+pub(super) fn answer_to(
+    prepared: &Prepared,
+    policy: &Model,
+    prompts: Vec<usize>,
+    tokens: Vec<Vec<u32>>,
+) -> Result<Vec<Answer>, XtaskError> {
+    let e = &prepared.config.evaluation;
     let stops = prepared.stops();
     // packed once, not in every step
     let packed = (policy.precision == Precision::Bf16 && Precision::has_bf16()).then(|| policy.frozen(FrozenFormat::Bf16));

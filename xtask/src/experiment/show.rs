@@ -28,6 +28,7 @@ pub(super) fn plan(p: &Prepared) -> String {
         let (rows, what) = match stage {
             // `prepare` has looked at them
             AnyStage::Rows(s) => (p.rows(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => (p.asked(s).len(), "prompts"),
             _ => (p.questions.len(), "prompts"),
         };
         out += &format!("  stage {}: {}, {rows} {what}, {} steps\n", stage.name(), stage.method(), stage.steps(rows));

@@ -1,6 +1,7 @@
 //! A stage that makes its rows, in motion.
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
+use super::fresh_rows::Pools;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
@@ -146,16 +147,22 @@ where
             prompts: self.prompts,
             environment: self.environment,
             groups: self.stage.batch_size,
+            plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
         };
         let picked = self.order.batch(self.stage.batch_size);
-        let ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
-        let theirs = match self.reference.as_ref().filter(|_| o.against_reference()) {
-            Some(reference) => gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?,
-            None => vec![],
-        };
-        let rows = o.rows(self.prompts, &ours, &theirs);
+        let mut pools = Pools::default();
+        if o.policy_samples() {
+            pools.ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
+        }
+        if let Some(reference) = self.reference.as_ref().filter(|_| o.reference_samples()) {
+            pools.theirs = gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?;
+        }
+        if o.data_completions {
+            pools.given = gatherer.given(&picked)?;
+        }
+        let rows = o.rows(self.prompts, &pools);
         let mut figures = Map::new();
-        let groups: Vec<&Group> = ours.iter().collect();
+        let groups: Vec<&Group> = if o.policy_samples() { &pools.ours } else { &pools.theirs }.iter().collect();
         rewards(&o.rewards, &groups, &mut figures);
         completions(&groups, &mut figures);
         figures.insert("rows".into(), rows.len().into());
@@ -306,13 +313,6 @@ where
     }
 }
 
-impl FreshOptions {
-    /// Whether a reference model is read, by the loss or to sample from.
-    pub fn needs_reference(&self) -> bool {
-        self.objective.needs_reference() || self.against_reference()
-    }
-}
-
 impl Stage<FreshOptions> {
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
     ///
@@ -320,7 +320,15 @@ impl Stage<FreshOptions> {
     /// As [`Stage::check`], and for the rewards as the stages of a policy gradient.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
-        self.check_rewards(&self.objective.rewards, prompts, environment)
+        self.check_rewards(&self.objective.rewards, prompts, environment)?;
+        let bare = prompts.iter().find(|p| self.objective.data_completions && p.given.is_empty());
+        match bare {
+            None => Ok(()),
+            Some(row) => {
+                let problem = format!("is set, but the data have no completions for the prompt of {}", row.source);
+                Err(TrainError::Config { stage: self.name.clone(), key: "data_completions", problem })
+            }
+        }
     }
 }
 

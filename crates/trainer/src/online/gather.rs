@@ -12,13 +12,13 @@ use tropism_data::order::Order;
 use tropism_data::record::Source;
 use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
-use tropism_lm::{Answer, Decoder, Dims};
+use tropism_lm::{Answer, Decoder, Dims, End};
 use tropism_ops::Scalar;
 use tropism_policy_gradient::{Groups, RewardTable, dynamic_sampling};
 use tropism_rewards::Reward;
 
 /// A prompt to sample from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PromptRow {
     /// where it came from
     pub source: Source,
@@ -28,6 +28,19 @@ pub struct PromptRow {
     pub text: String,
     /// the known truth of its answer
     pub truth: Option<String>,
+    /// completions that the data have for it
+    pub given: Vec<Vec<u32>>,
+    /// its tokens without a direction; empty where it tells none
+    pub plain: Vec<u32>,
+    /// weights of the rewards in the order of their names, in place of the stage's; empty: the stage's
+    pub weights: Vec<f64>,
+}
+
+impl PromptRow {
+    /// A prompt without completions or weights of its own.
+    pub fn new(source: Source, tokens: Vec<u32>, text: impl Into<String>, truth: Option<String>) -> Self {
+        PromptRow { source, tokens, text: text.into(), truth, given: vec![], plain: vec![], weights: vec![] }
+    }
 }
 
 /// What completions are ended, read and rated by.
@@ -70,6 +83,8 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) environment: Environment<'a>,
     /// groups of a step
     pub(crate) groups: usize,
+    /// sample from prompts without their direction
+    pub(crate) plain: bool,
 }
 
 impl Gatherer<'_> {
@@ -110,12 +125,30 @@ impl Gatherer<'_> {
         Cpu: Device<E>,
     {
         let clock = Instant::now();
-        let answers = sample(policy, self.rollout, self.environment.stops, self.prompts, picked, seed)?;
+        let tokens = |&row: &usize| {
+            let row = &self.prompts[row];
+            if self.plain && !row.plain.is_empty() { row.plain.as_slice() } else { &row.tokens }
+        };
+        let prompts: Vec<&[u32]> = picked.iter().map(tokens).collect();
+        let answers = sample(policy, self.rollout, self.environment.stops, &prompts, seed)?;
         times.rollout += clock.elapsed();
         let clock = Instant::now();
         let groups = picked.iter().zip(answers).map(|(&prompt, answers)| self.rated(prompt, answers)).collect();
         times.reward += clock.elapsed();
         groups
+    }
+
+    /// The rated completions that the data have for the picked prompts.
+    pub(crate) fn given(&self, picked: &[usize]) -> Result<Vec<Group>, TrainError> {
+        let answer = |tokens: &Vec<u32>| Answer {
+            tokens: tokens.clone(),
+            end: End::StopToken,
+            model_logps: vec![],
+            sampling_logps: vec![],
+            text: None,
+        };
+        let group = |&prompt: &usize| self.rated(prompt, self.prompts[prompt].given.iter().map(answer).collect());
+        picked.iter().map(group).collect()
     }
 
     fn rated(&self, prompt: usize, answers: Vec<Answer>) -> Result<Group, TrainError> {
@@ -129,7 +162,13 @@ impl Gatherer<'_> {
             let found = rate(self.rewards, &completion, self.environment.world);
             ratings.push(found.map_err(|e| refuse(e.to_string()))?);
         }
-        let sums = self.table(&ratings)?.sums();
+        let mut sums = self.table(&ratings)?.sums();
+        if !row.weights.is_empty() {
+            let weigh = |r: &Vec<Rating>| -> f64 {
+                r.iter().zip(&row.weights).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
+            };
+            sums = ratings.iter().map(weigh).collect();
+        }
         Ok(Group { prompt, answers, ratings, sums })
     }
 
