@@ -40,8 +40,44 @@ pub struct Experiment {
     /// what is measured after each stage
     #[serde(default)]
     pub evaluation: Evaluation,
+    /// how an answer is shown again for a better one; for methods and evaluations with revisions
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// the stages, in order
     pub stages: Vec<AnyStage>,
+    /// stages that are held against each other at the end
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+}
+
+/// `[revision]`: the prompt of a revision is the prompt, an answer, and a request for a better one. In a chat the request is a
+/// user's turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Revision {
+    /// what asks for a better answer
+    pub request: String,
+    /// how often held-out answers are revised after each stage; 0 for not at all
+    pub rounds: usize,
+}
+
+impl Default for Revision {
+    fn default() -> Self {
+        Revision { request: "Give a better answer.".into(), rounds: 3 }
+    }
+}
+
+/// `[[comparisons]]`: a stage against a baseline, on the same held-out prompts.
+///
+/// Two arms of a run start from one earlier stage by their `init`; what the second does better stands in the summary and the
+/// report, with intervals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// a stage, or `model` for the start
+    pub stage: String,
+    /// what it is compared with: another stage, or `model`
+    pub baseline: String,
 }
 
 /// `[data]`: a preference file, and how rows are split and cut.
@@ -238,6 +274,9 @@ impl Experiment {
         if self.evaluation.stop.iter().any(String::is_empty) {
             return refuse("`evaluation.stop` holds an empty text", "it would end every answer at once; leave it out");
         }
+        if self.revision.as_ref().is_some_and(|r| r.request.trim().is_empty()) {
+            return refuse("`revision.request` is empty", "write what asks for a better answer, or leave it out");
+        }
         if let Err(e) = self.evaluation.batching.check() {
             return refuse(&format!("`evaluation.batching`: {e}"), "leave it out for the default");
         }
@@ -255,6 +294,30 @@ impl Experiment {
                     let problem = format!("stage `{}`: `{key}` is `{name}`, which is no earlier stage", stage.name());
                     return refuse(&problem, &format!("earlier are: {}", earlier.join(", ")));
                 }
+            }
+        }
+        self.check_comparisons().or_else(|(problem, help)| refuse(&problem, &help))
+    }
+
+    /// Problem and help.
+    fn check_comparisons(&self) -> Result<(), (String, String)> {
+        let names: Vec<&str> = self.stages.iter().map(AnyStage::name).chain(["model"]).collect();
+        for Comparison { stage, baseline } in &self.comparisons {
+            for (key, name) in [("stage", stage), ("baseline", baseline)] {
+                if !names.contains(&name.as_str()) {
+                    let near = nearest(name, names.iter().copied());
+                    let near = near.map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+                    let problem = format!("`comparisons`: `{key}` is `{name}`, which is no stage");
+                    return Err((problem, format!("{near}stages are: {}", names.join(", "))));
+                }
+            }
+            if stage == baseline {
+                let problem = format!("`comparisons`: `{stage}` is compared with itself");
+                return Err((problem, "give another baseline".into()));
+            }
+            if self.evaluation.prompts == 0 {
+                let help = "set evaluation.prompts, or remove the comparisons";
+                return Err(("`comparisons` compare answers, but `evaluation.prompts` is 0".into(), help.into()));
             }
         }
         Ok(())

@@ -167,7 +167,7 @@ fn train_fresh(
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
     let reference = stage.objective.needs_reference().then(|| reference.clone());
     prepared.sampled_by(|environment| {
-        let questions = &prepared.questions;
+        let questions = prepared.asked(stage);
         let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
             Some(name) if name == stage.name => {
                 let (training, bytes) = FreshRun::restore(stage, questions, reference, *environment, &checkpoint)?;

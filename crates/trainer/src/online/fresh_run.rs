@@ -2,6 +2,7 @@
 use super::engine::Remote;
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
+use super::fresh_rows::Pools;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
@@ -77,7 +78,7 @@ where
     ) -> Result<Self, TrainError> {
         stage.check_prompts(prompts, &environment)?;
         let policy = stage.adapt(policy, seed)?;
-        let order = Order::new(prompts.len(), seed, true)?;
+        let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
         Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)
     }
@@ -164,25 +165,31 @@ where
             environment: self.environment,
             engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
+            plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
         };
         let before = (self.order.state(), self.rollouts.state());
         let picked = self.order.batch(self.stage.batch_size);
         let seed = self.rollouts.bits();
-        let sampled = gatherer.sync(&self.policy, &mut times);
-        let ours = match sampled.and_then(|()| gatherer.round(&self.policy, &picked, seed, &mut times)) {
-            Ok(ours) => ours,
-            Err(e) => {
-                (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
-                return Err(e);
-            }
-        };
-        let theirs = match self.reference.as_ref().filter(|_| o.against_reference()) {
-            Some(reference) => gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?,
-            None => vec![],
-        };
-        let rows = o.rows(self.prompts, &ours, &theirs);
+        let mut pools = Pools::default();
+        if o.policy_samples() {
+            let ready = gatherer.sync(&self.policy, &mut times);
+            pools.ours = match ready.and_then(|()| gatherer.round(&self.policy, &picked, seed, &mut times)) {
+                Ok(ours) => ours,
+                Err(e) => {
+                    (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                    return Err(e);
+                }
+            };
+        }
+        if let Some(reference) = self.reference.as_ref().filter(|_| o.reference_samples()) {
+            pools.theirs = gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?;
+        }
+        if o.data_completions {
+            pools.given = gatherer.given(&picked)?;
+        }
+        let rows = o.rows(self.prompts, &pools);
         let mut figures = Map::new();
-        let groups: Vec<&Group> = ours.iter().collect();
+        let groups: Vec<&Group> = if o.policy_samples() { &pools.ours } else { &pools.theirs }.iter().collect();
         rewards(&o.rewards, &groups, &mut figures);
         completions(&groups, &mut figures);
         figures.insert("rows".into(), rows.len().into());
@@ -341,13 +348,6 @@ where
     }
 }
 
-impl FreshOptions {
-    /// Whether a reference model is read, by the loss or to sample from.
-    pub fn needs_reference(&self) -> bool {
-        self.objective.needs_reference() || self.against_reference()
-    }
-}
-
 impl Stage<FreshOptions> {
     /// What has to be the same for a checkpoint to go on.
     fn kept(&self) -> Self {
@@ -362,7 +362,15 @@ impl Stage<FreshOptions> {
     /// As [`Stage::check`], and for the rewards as the stages of a policy gradient.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
-        self.check_rewards(&self.objective.rewards, prompts, environment)
+        self.check_rewards(&self.objective.rewards, prompts, environment)?;
+        let bare = prompts.iter().find(|p| self.objective.data_completions && p.given.is_empty());
+        match bare {
+            None => Ok(()),
+            Some(row) => {
+                let problem = format!("is set, but the data have no completions for the prompt of {}", row.source);
+                Err(TrainError::Config { stage: self.name.clone(), key: "data_completions", problem })
+            }
+        }
     }
 }
 
@@ -380,7 +388,7 @@ impl<O> Stage<O> {
             epochs: self.epochs,
             max_steps: self.max_steps,
             shuffle: self.shuffle,
-            data_stage: self.data_stage,
+            data_stage: None,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,
             precision: self.precision,

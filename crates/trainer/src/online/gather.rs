@@ -3,9 +3,9 @@ use super::batch::Batch;
 use super::engine::Remote;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
-use super::rewards::{Completion, Rating, RatingFailure, WeightedReward, settle};
+use super::rated::Round;
+use super::rewards::{Rating, WeightedReward};
 use super::rollout::sample;
-use super::workers::Pool;
 use crate::error::TrainError;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
@@ -18,11 +18,11 @@ use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
 use tropism_lm::{Answer, Decoder, Dims, End};
 use tropism_ops::Scalar;
-use tropism_policy_gradient::{Groups, RewardTable, dynamic_sampling};
+use tropism_policy_gradient::{Groups, dynamic_sampling};
 use tropism_rewards::Reward;
 
 /// A prompt to sample from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PromptRow {
     /// where it came from
     pub source: Source,
@@ -32,6 +32,19 @@ pub struct PromptRow {
     pub text: String,
     /// the known truth of its answer
     pub truth: Option<String>,
+    /// completions that the data have for it
+    pub given: Vec<Vec<u32>>,
+    /// its tokens without a direction; empty where it tells none
+    pub plain: Vec<u32>,
+    /// weights of the rewards in the order of their names, in place of the stage's; empty: the stage's
+    pub weights: Vec<f64>,
+}
+
+impl PromptRow {
+    /// A prompt without completions or weights of its own.
+    pub fn new(source: Source, tokens: Vec<u32>, text: impl Into<String>, truth: Option<String>) -> Self {
+        PromptRow { source, tokens, text: text.into(), truth, given: vec![], plain: vec![], weights: vec![] }
+    }
 }
 
 /// What completions are ended, read and rated by.
@@ -90,6 +103,8 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) engine: Option<&'a Remote>,
     /// groups of a step
     pub(crate) groups: usize,
+    /// sample from prompts without their direction
+    pub(crate) plain: bool,
 }
 
 impl Gatherer<'_> {
@@ -130,33 +145,32 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
-        let rewards = self.rewards.values().map(|r| r.function.clone()).collect();
-        let mut pool = Pool::new(&self.rollout.rating, rewards, self.environment.world.cloned())?;
-        let mut refused = None;
-        let mut each = |place: usize, number: usize, answer: &Answer| {
-            let row = &self.prompts[picked[place]];
-            match self.text(answer) {
-                Ok(text) => {
-                    let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answer.tokens.len());
-                    let completion = Completion { prompt, truth, text: text.trim(), tokens };
-                    pool.submit(place * self.rollout.group + number, &completion);
-                }
-                Err(problem) => {
-                    refused.get_or_insert(TrainError::Reward { row: row.source.to_string(), problem });
-                }
-            }
-        };
+        let mut round = Round::new(self, picked)?;
         let clock = Instant::now();
-        let answers = self.sample(policy, picked, seed, &mut each)?;
+        let answers = self.sample(policy, picked, seed, &mut |place, number, answer| round.take(place, number, answer))?;
         times.rollout += clock.elapsed();
-        if let Some(e) = refused {
-            return Err(e);
-        }
         let clock = Instant::now();
-        let ratings = self.ratings(pool.collect()?, picked)?;
+        let groups = round.finish(answers);
         times.reward += clock.elapsed();
-        let groups = picked.iter().zip(answers.into_iter().zip(ratings));
-        groups.map(|(&prompt, (answers, ratings))| self.group(prompt, answers, ratings)).collect()
+        groups
+    }
+
+    /// The rated completions that the data have for the picked prompts.
+    pub(crate) fn given(&self, picked: &[usize]) -> Result<Vec<Group>, TrainError> {
+        let answer = |tokens: &Vec<u32>| Answer {
+            tokens: tokens.clone(),
+            end: End::StopToken,
+            model_logps: vec![],
+            sampling_logps: vec![],
+            text: None,
+        };
+        let mut round = Round::new(self, picked)?;
+        let answers: Vec<Vec<Answer>> =
+            picked.iter().map(|&row| self.prompts[row].given.iter().map(answer).collect()).collect();
+        for (place, group) in answers.iter().enumerate() {
+            group.iter().enumerate().for_each(|(number, answer)| round.take(place, number, answer));
+        }
+        round.finish(answers)
     }
 
     /// Brings a server up to the policy.
@@ -182,78 +196,17 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
-        match self.engine {
-            None => sample(policy, self.rollout, &self.environment, self.prompts, picked, seed, each),
-            Some(engine) => {
-                let vocabulary = policy.config().sizes.vocab;
-                engine.sample(self.rollout, &self.environment, self.prompts, picked, (vocabulary, seed), each)
-            }
-        }
-    }
-
-    /// A completion's text, without what ends it.
-    fn text(&self, answer: &Answer) -> Result<String, String> {
-        match (&answer.text, &answer.end) {
-            (Some(text), End::StopString(s)) => Ok(text.strip_suffix(s.as_str()).unwrap_or(text).to_owned()),
-            _ => (self.environment.decode)(&answer.tokens),
-        }
-    }
-
-    /// The ratings by group, completion and reward.
-    fn ratings(
-        &self,
-        mut found: BTreeMap<(usize, usize), Result<Rating, String>>,
-        picked: &[usize],
-    ) -> Result<Vec<Vec<Vec<Rating>>>, TrainError> {
-        let calls = picked.len() * self.rollout.group;
-        let (mut without, mut last) = (vec![0usize; self.rewards.len()], None);
-        let mut of = |completion: usize| -> Vec<Rating> {
-            let mut one = |reward: usize| {
-                let rating = match found.remove(&(completion, reward)) {
-                    Some(Ok(rating)) => rating,
-                    Some(Err(problem)) => {
-                        last = Some((completion, problem));
-                        Rating { failure: Some(RatingFailure::Failed), ..Rating::default() }
-                    }
-                    None => Rating::default(),
-                };
-                without[reward] += usize::from(rating.failure.is_some());
-                rating
-            };
-            let mut ratings: Vec<Rating> = (0..self.rewards.len()).map(&mut one).collect();
-            settle(self.rewards, &mut ratings);
-            ratings
+        let tokens = |&row: &usize| {
+            let row = &self.prompts[row];
+            if self.plain && !row.plain.is_empty() { row.plain.as_slice() } else { &row.tokens }
         };
-        let mut place = |p: usize| (0..self.rollout.group).map(|n| of(p * self.rollout.group + n)).collect();
-        let ratings = (0..picked.len()).map(&mut place).collect();
-        let most = self.rollout.rating.max_failed * calls as f64;
-        let Some(reward) = without.iter().position(|n| *n as f64 > most) else { return Ok(ratings) };
-        let (name, n) = (self.rewards.keys().nth(reward).map_or("", String::as_str), without[reward]);
-        let limit = self.rollout.rating.timeout_s;
-        let (at, said) = last.unwrap_or((0, format!("each took longer than rollout.rating.timeout_s, {limit} s")));
-        let row = self.prompts[picked[at / self.rollout.group]].source.to_string();
-        let share = "more than the share that rollout.rating.max_failed allows";
-        Err(TrainError::Reward {
-            row,
-            problem: format!("`{name}` has no result for {n} of {calls} completions, {share}: {said}"),
-        })
-    }
-
-    fn group(&self, prompt: usize, answers: Vec<Answer>, ratings: Vec<Vec<Rating>>) -> Result<Group, TrainError> {
-        let sums = self.table(&ratings)?.sums();
-        Ok(Group { prompt, answers, ratings, sums })
-    }
-
-    fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
-        let weights: Vec<f64> = self.rewards.values().map(|r| r.weight).collect();
-        // a sum without a part that should be there would say something else: such a completion has none
-        let lacks = |row: &[Rating]| row.iter().zip(&weights).any(|(r, w)| r.failure.is_some() && *w != 0.0);
-        let row = |row: &Vec<Rating>| {
-            let lacks = lacks(row);
-            row.iter().map(|r| r.score.filter(|_| !lacks).unwrap_or(f64::NAN)).collect::<Vec<f64>>()
+        let prompts: Vec<&[u32]> = picked.iter().map(tokens).collect();
+        let Some(engine) = self.engine else {
+            return sample(policy, self.rollout, &self.environment, &prompts, seed, each);
         };
-        let scores: Vec<f64> = ratings.iter().flat_map(row).collect();
-        Ok(RewardTable::new(&scores, &weights)?)
+        let sources: Vec<&Source> = picked.iter().map(|&row| &self.prompts[row].source).collect();
+        let vocabulary = policy.config().sizes.vocab;
+        engine.sample(self.rollout, &self.environment, (&prompts, &sources), (vocabulary, seed), each)
     }
 
     /// The groups that are kept, row by row; nothing when there are none.

@@ -1,19 +1,18 @@
 //! Completions of a step's prompts.
-use super::gather::{Environment, PromptRow};
+use super::gather::Environment;
 use super::options::RolloutOptions;
 use crate::error::TrainError;
 use dfdx::prelude::*;
 use tropism_lm::{Answer, Decoder, Dims, Request, Sampler, Sampling, StopStrings};
 use tropism_ops::{FrozenFormat, Precision, Scalar};
 
-/// A group of completions of each of the picked prompts. A completion depends on the policy, its prompt, the seed, its
+/// A group of completions of each prompt. A completion depends on the policy, its prompt, the seed, its
 /// prompt's place in the list and its own number in the group, and on nothing else. `each` sees them as they come.
 pub(crate) fn sample<M: Dims, E: Scalar>(
     policy: &Decoder<M, E>,
     options: &RolloutOptions,
     environment: &Environment,
-    prompts: &[PromptRow],
-    picked: &[usize],
+    prompts: &[&[u32]],
     seed: u64,
     each: &mut dyn FnMut(usize, usize, &Answer),
 ) -> Result<Vec<Vec<Answer>>, TrainError>
@@ -30,10 +29,10 @@ where
         .stop_strings(StopStrings { strings: &options.stop, keep: true, decode: environment.decode })
         .batching(options.batching)
         .seed(seed);
-    let request = |(place, &row): (usize, &usize)| {
+    let request = |(place, tokens): (usize, &&[u32])| {
         let stream = u32::try_from(place).ok();
-        Request { stream, ..Request::new(prompts[row].tokens.clone(), options.group) }
+        Request { stream, ..Request::new(tokens.to_vec(), options.group) }
     };
-    let requests: Vec<Request> = picked.iter().enumerate().map(request).collect();
+    let requests: Vec<Request> = prompts.iter().enumerate().map(request).collect();
     Ok(sampler.answers_each(&requests, each)?)
 }

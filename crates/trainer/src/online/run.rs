@@ -72,7 +72,7 @@ where
         let specs = if stage.objective.has_critic() { vec![critic] } else { vec![] };
         // values of 0 until something is learnt
         let heads = Heads::random(trunk.dims.hidden(), &specs, 0.0, seed)?;
-        let order = Order::new(prompts.len(), seed, true)?;
+        let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let streams = ["rollouts", "shuffles"].map(|what| Stream::new(seed, &format!("{}/{what}", stage.name)));
         Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)
     }
@@ -164,6 +164,7 @@ where
             environment: self.environment,
             engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
+            plain: false,
         };
         let before = (self.order.state(), self.rollouts.state());
         let gathered = match gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times) {

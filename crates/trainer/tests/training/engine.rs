@@ -6,10 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tropism_lm::Loaded;
 use tropism_objectives::{Dpo, Objective, Xpo};
-use tropism_policy_gradient::{Dapo, Grpo, PolicyGradient, SamplerCorrection};
+use tropism_policy_gradient::{Dapo, Grpo, KlPenalty, PolicyGradient, SamplerCorrection};
 use tropism_trainer::*;
 
 const ALL: usize = usize::MAX;
+
+fn grpo() -> Grpo {
+    Grpo::default().with_kl(KlPenalty::none())
+}
 
 fn stage(loss: impl Into<PolicyGradient>) -> Stage<PolicyGradientOptions> {
     let mut options = PolicyGradientOptions::new(loss, "length", length());
@@ -69,7 +73,7 @@ fn a_server_with_the_same_draws_gives_the_same_bits() {
     let mut warm = stage(Dapo::default().with_sampler(Some(SamplerCorrection::default())));
     warm.objective.rollout.temperature = 0.7;
     warm.objective.dynamic_sampling = Some(DynamicSampling { max_rounds: 2 });
-    let mut strings = stage(Grpo::default());
+    let mut strings = stage(grpo());
     strings.objective.rollout.stop = vec!["e".into(), "gh".into()];
     strings.objective.iterations = 2;
     for plain in [warm, strings] {
@@ -88,7 +92,7 @@ fn a_server_with_the_same_draws_gives_the_same_bits() {
 
 #[test]
 fn a_server_that_dies_loses_nothing_and_the_next_one_may_stand_elsewhere() {
-    let plain = stage(Grpo::default());
+    let plain = stage(grpo());
     let dir = tempfile::tempdir().unwrap();
     let want = run(&plain, dir.path()).unwrap();
     let all = 4 * 3 * 4;
@@ -110,7 +114,7 @@ fn a_server_that_dies_loses_nothing_and_the_next_one_may_stand_elsewhere() {
 
 #[test]
 fn servers_that_are_of_no_use_are_named() {
-    let plain = stage(Grpo::default());
+    let plain = stage(grpo());
     let said = |form, fault, watch: bool, change: &dyn Fn(&mut OpenAiEngine)| {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("policy");
@@ -146,7 +150,7 @@ fn servers_that_are_of_no_use_are_named() {
 
 #[test]
 fn a_rounded_policy_s_log_probabilities_are_computed_again() {
-    let plain = stage(Grpo::default());
+    let plain = stage(grpo());
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("policy");
     let server = Server::start(folder.clone(), false, Form::Ids, Fault::None, ALL);

@@ -2,7 +2,7 @@
 use super::online::{environment, length, prompts};
 use super::{model, weights};
 use tropism_lm::Loaded;
-use tropism_objectives::{Dno, Dpo, Kto, Objective, Selm, Sft, Xpo};
+use tropism_objectives::{Dno, Dpo, Kto, MahDpo, Objective, Selm, Sft, Srpo, Tpo, Xpo};
 use tropism_trainer::*;
 
 fn stage(objective: impl Into<Objective>) -> Stage<FreshOptions> {
@@ -31,6 +31,8 @@ fn every_kind_of_row_teaches_what_the_reward_asks_for() {
         Dpo::default().into(),
         Dno::default().into(),
         Xpo::default().into(),
+        Selm::default().with_beta(0.1).into(),
+        MahDpo::default().into(),
         Kto::default().into(),
         Sft::default().into(),
     ];
@@ -80,7 +82,37 @@ fn a_restored_run_goes_on_to_the_same_bits_with_a_reference_that_moves() {
 #[test]
 fn what_does_not_fit_is_named() {
     let said = |stage: Stage<FreshOptions>| stage.check().unwrap_err().to_string();
-    assert!(said(stage(Selm::default())).contains("`objective` is selm"));
+    assert!(said(stage(Tpo::default())).contains("`objective` is tpo"));
+    assert!(said(stage(Srpo::default())).contains("`objective` is srpo"));
+    let with = |objective: Objective, change: fn(&mut FreshOptions)| {
+        let mut stage = stage(objective);
+        change(&mut stage.objective);
+        said(stage)
+    };
+    assert!(with(Xpo::default().into(), |o| o.data_completions = true).contains("`data_completions` is set, but xpo"));
+    assert!(with(Xpo::default().into(), |o| o.pairs.choose = Choose::All).contains("`pairs` is set, but rows of xpo"));
+    assert!(with(Selm::default().into(), |o| o.pairs.choose = Choose::All).contains("`pairs` is set, but rows of selm"));
+    assert!(with(Kto::default().into(), |o| o.pairs.margin = 0.1).contains("`pairs` is set, but rows of kto"));
+    assert!(with(Dpo::default().into(), |o| o.pairs.margin = f64::NAN).contains("`pairs.margin` is NaN"));
+    assert!(with(Dpo::default().into(), |o| o.pairs.margin = -1.0).contains("`pairs.margin` is -1"));
+    let mut given = stage(Selm::default());
+    given.objective.data_completions = true;
+    given.objective.rollout.group = 1;
+    given.check().unwrap();
+    let bare = given.check_prompts(&prompts(3), &environment()).unwrap_err().to_string();
+    assert!(
+        bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl row 1"),
+        "{bare}"
+    );
+    for text in ["online_preference.data_stage = 1", "data_stage = 1"] {
+        let stage = format!(
+            "name = 'f'\nlearning_rate = 1e-4\n{text}\nonline_preference.objective = {{ method = 'dpo' }}\n\
+             online_preference.rewards.a = {{ function = {{ type = 'exact' }} }}"
+        );
+        let found =
+            toml::from_str::<AnyStage>(&stage).map_err(|e| e.to_string()).and_then(|s| s.check().map_err(|e| e.to_string()));
+        assert!(found.unwrap_err().contains("data_stage"), "{text}");
+    }
     let mut alone = stage(Dpo::default());
     alone.objective.rollout.group = 1;
     assert!(said(alone).contains("`rollout.group` is 1"));

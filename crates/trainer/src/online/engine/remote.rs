@@ -1,5 +1,5 @@
 //! A server that writes completions: weights there, completions back.
-use super::super::gather::{Environment, PromptRow};
+use super::super::gather::Environment;
 use super::super::options::RolloutOptions;
 use super::client::Client;
 use super::options::{Engine, OpenAiEngine};
@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Instant;
+use tropism_data::record::Source;
 use tropism_lm::{Answer, Decoder, Dims, FolderWriter, StopStrings};
 use tropism_ops::Scalar;
 
@@ -135,18 +136,16 @@ impl Remote {
         &self,
         rollout: &RolloutOptions,
         environment: &Environment,
-        prompts: &[PromptRow],
-        picked: &[usize],
+        (prompts, sources): (&[&[u32]], &[&Source]),
         (vocabulary, seed): (usize, u64),
         each: &mut dyn FnMut(usize, usize, &Answer),
     ) -> Result<Vec<Vec<Answer>>, TrainError> {
-        let jobs: Vec<(usize, usize)> = (0..picked.len()).flat_map(|p| (0..rollout.group).map(move |n| (p, n))).collect();
+        let jobs: Vec<(usize, usize)> = (0..prompts.len()).flat_map(|p| (0..rollout.group).map(move |n| (p, n))).collect();
         let mut found: Vec<Option<Answer>> = vec![None; jobs.len()];
         let (next, stop, (send, receive)) = (AtomicUsize::new(0), AtomicBool::new(false), mpsc::channel());
         let ask = |(place, number): (usize, usize)| {
-            let row = &prompts[picked[place]];
-            let answer = self.completion(rollout, environment, row, (place, number), (vocabulary, seed), &stop);
-            answer.map_err(|e| format!("{}, completion {}: {e}", row.source, number + 1))
+            let answer = self.completion(rollout, environment, prompts[place], (place, number), (vocabulary, seed), &stop);
+            answer.map_err(|e| format!("{}, completion {}: {e}", sources[place], number + 1))
         };
         let mut failed = None;
         std::thread::scope(|scope| {
@@ -179,7 +178,7 @@ impl Remote {
             return Err(self.error(problem));
         }
         let mut all = found.into_iter().flatten();
-        Ok(picked.iter().map(|_| all.by_ref().take(rollout.group).collect()).collect())
+        Ok(prompts.iter().map(|_| all.by_ref().take(rollout.group).collect()).collect())
     }
 
     /// One completion, asked for or kept from before.
@@ -187,7 +186,7 @@ impl Remote {
         &self,
         rollout: &RolloutOptions,
         environment: &Environment,
-        row: &PromptRow,
+        prompt: &[u32],
         (place, number): (usize, usize),
         (size, seed): (usize, u64),
         stop: &AtomicBool,
@@ -200,9 +199,9 @@ impl Remote {
                 let of_text = |text: &str| self.by_text(size, environment, text);
                 let vocabulary = Vocabulary { size, stops: environment.stops, of_text: &of_text };
                 let (body, version, clock) =
-                    (self.body(rollout, environment, row, &label), self.fingerprint(), Instant::now());
+                    (self.body(rollout, environment, prompt, &label), self.fingerprint(), Instant::now());
                 let reply = loop {
-                    let read = |body: Value| self.accept(&body, &version, row.tokens.len(), &vocabulary);
+                    let read = |body: Value| self.accept(&body, &version, prompt.len(), &vocabulary);
                     let url = self.options.completions();
                     match self.client.post(&self.options, &url, &body, read, &|| stop.load(Ordering::Relaxed))? {
                         Some(reply) => break reply,
@@ -239,10 +238,10 @@ impl Remote {
     }
 
     /// The request for one completion.
-    fn body(&self, rollout: &RolloutOptions, environment: &Environment, row: &PromptRow, label: &str) -> Value {
+    fn body(&self, rollout: &RolloutOptions, environment: &Environment, prompt: &[u32], label: &str) -> Value {
         let mut body = json!({
             "model": self.options.model,
-            "prompt": row.tokens,
+            "prompt": prompt,
             "max_tokens": rollout.max_new_tokens,
             "temperature": rollout.temperature,
             "top_p": 1.0,

@@ -1,10 +1,11 @@
 //! What stands in for a server's client in a build without it. Options with an engine are refused there, so nothing here is
 //! ever called.
-use super::super::gather::{Environment, PromptRow};
+use super::super::gather::Environment;
 use super::super::options::RolloutOptions;
 use crate::error::TrainError;
 use dfdx::prelude::*;
 use std::path::Path;
+use tropism_data::record::Source;
 use tropism_lm::{Answer, Decoder, Dims};
 use tropism_ops::Scalar;
 
@@ -31,8 +32,7 @@ impl Remote {
         &self,
         _: &RolloutOptions,
         _: &Environment,
-        _: &[PromptRow],
-        _: &[usize],
+        _: (&[&[u32]], &[&Source]),
         _: (usize, u64),
         _: &mut dyn FnMut(usize, usize, &Answer),
     ) -> Result<Vec<Vec<Answer>>, TrainError> {
