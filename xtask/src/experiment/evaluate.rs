@@ -1,7 +1,7 @@
 //! What is measured on held-out rows after a stage.
 use super::comparison::{accuracy_gain, exact, right, win_rate};
-use super::direction::weighed;
-use super::prepare::{Model, Prepared, fresh_options, text_of};
+use super::direction::{mixed, weighed};
+use super::prepare::{Model, ModelHeads, Prepared, fresh_options, text_of};
 use super::result::{Answer, PairRow, StageResult};
 use super::revision::revised;
 use crate::error::XtaskError;
@@ -30,6 +30,7 @@ type Metrics = BTreeMap<String, Figure>;
 pub(super) fn evaluate(
     prepared: &Prepared,
     policy: &Model,
+    heads: Option<&ModelHeads>,
     trained: Option<(&AnyStage, &Model)>,
     before: &[StageResult],
     name: &str,
@@ -48,6 +49,7 @@ pub(super) fn evaluate(
         revised(prepared, policy, &answers, &mut values)?;
         let directed = trained.is_some_and(|(stage, _)| fresh_options(stage).is_some_and(|o| o.directions.is_some()));
         weighed(prepared, policy, directed, &answers, &mut values)?;
+        mixed(prepared, policy, heads, &answers, &mut values)?;
         for (name, values) in &values {
             metrics.insert(name.clone(), mean_interval(values)?);
         }
@@ -127,6 +129,17 @@ pub(super) fn answer_to(
     prompts: Vec<usize>,
     tokens: Vec<Vec<u32>>,
 ) -> Result<Vec<Answer>, XtaskError> {
+    answer_by(prepared, policy, None, prompts, tokens)
+}
+
+/// [`answer_to`] by a mix of heads, if one is given.
+pub(super) fn answer_by(
+    prepared: &Prepared,
+    policy: &Model,
+    mix: Option<(&ModelHeads, &[f64])>,
+    prompts: Vec<usize>,
+    tokens: Vec<Vec<u32>>,
+) -> Result<Vec<Answer>, XtaskError> {
     let e = &prepared.config.evaluation;
     let stops = prepared.stops();
     // packed once, not in every step
@@ -139,7 +152,11 @@ pub(super) fn answer_to(
         .batching(e.batching)
         .seed(prepared.config.seed);
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
-    let generated = sampler.answers(&requests)?.into_iter().flatten();
+    let generated = match mix {
+        Some((heads, shares)) => sampler.answers_with(&requests, &mut heads.mix(shares)?)?,
+        None => sampler.answers(&requests)?,
+    };
+    let generated = generated.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let text = match (&g.text, &g.end) {
             (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),

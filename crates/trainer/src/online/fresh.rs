@@ -16,7 +16,7 @@ use tropism_objectives::Objective;
 /// |---|---|
 /// | pairs | as `pairs` says: the best against the worst by reward, or all that differ enough |
 /// | pairs, for a loss that reads `policy_sample_chosen` | each completion of the policy against one of the reference, the better one chosen; ties left out |
-/// | pairs, for a loss that reads `objective` | as pairs, once by each of the rewards, whose place in the list is the objective |
+/// | pairs, for a loss that reads `objective` | as pairs, once by each of the rewards with a weight; the reward's place among these is the objective |
 /// | pairs with a third completion (SELM) | of each completion of the reference and all others the best and the worst, and itself as third |
 /// | single completions with a verdict | all of them, desirable where the reward is above the group's mean |
 /// | single completions | the `best` of them by reward |
@@ -48,12 +48,30 @@ pub struct FreshOptions {
     /// sample from the prompts of the data's pairs, whose sides join each group
     #[serde(default)]
     pub data_completions: bool,
+    /// an output head for each reward, for a loss whose pairs are labelled by one of them (MAH-DPO)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<HeadOptions>,
     /// directions of two rewards that the prompts tell
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directions: Option<Directions>,
     /// after this many steps, and each time again, the policy as it then is becomes the reference; 0: the reference stays
     #[serde(default)]
     pub reference_every: usize,
+}
+
+/// Heads of their own for several objectives. The policy samples by the even mix of all heads; the reference is the model that the
+/// stage began with, whose one head is every head's reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeadOptions {
+    /// deviation of the normal noise on the copies of the output projection that the heads begin as
+    pub noise: f64,
+}
+
+impl Default for HeadOptions {
+    fn default() -> Self {
+        HeadOptions { noise: 1e-3 }
+    }
 }
 
 /// Which completions of a group make pairs.
@@ -100,6 +118,7 @@ impl FreshOptions {
             pairs: PairRule::default(),
             best: 1,
             data_completions: false,
+            heads: None,
             directions: None,
             reference_every: 0,
         }
@@ -117,6 +136,12 @@ impl FreshOptions {
     /// Whether pairs are made by each reward.
     pub(crate) fn by_aspect(&self) -> bool {
         self.reads(OBJECTIVE)
+    }
+
+    /// Name and weight of the rewards that pairs are labelled by, with their places among all rewards.
+    pub fn aspects(&self) -> impl Iterator<Item = (usize, &String, f64)> {
+        let all = self.rewards.iter().enumerate();
+        all.filter(|(_, (_, r))| r.weight != 0.0).map(|(place, (name, r))| (place, name, r.weight))
     }
 
     fn kind(&self) -> Option<RowKind> {
@@ -148,6 +173,10 @@ impl Stage<FreshOptions> {
         let o = &self.objective;
         o.objective.check()?;
         self.check_shared((o.objective.name(), o.needs_reference()))?;
+        if o.heads.is_some() && !self.freeze.is_empty() {
+            let problem = "is set beside `heads`, which train the whole model; remove one of the two".to_owned();
+            return Err(TrainError::Config { stage: self.name.clone(), key: "freeze", problem });
+        }
         let found = o.rollout.problem().or_else(|| rewards_problem(&o.rewards)).or_else(|| o.problem());
         match found {
             None => Ok(()),
@@ -186,6 +215,17 @@ impl FreshOptions {
                 "directions",
                 "is set beside `data_completions`, whose prompts tell none; remove one of the two".into(),
             ));
+        }
+        if let Some(heads) = &self.heads {
+            if !self.by_aspect() {
+                return Some((
+                    "heads",
+                    format!("is set, but pairs of {name} have no objective; remove it, or take mah_dpo"),
+                ));
+            }
+            if !(heads.noise >= 0.0 && heads.noise.is_finite()) {
+                return Some(("heads.noise", format!("is {}, it must be 0 or more", heads.noise)));
+            }
         }
         let told = self.directions.as_ref().and_then(|d| d.problem(&self.rewards));
         told.or_else(|| self.pairs_problem(kind))

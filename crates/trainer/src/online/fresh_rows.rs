@@ -49,16 +49,17 @@ impl FreshOptions {
                 Rows::Pairs((0..n).flat_map(both).collect())
             }
             Some(RowKind::Pairs) if self.by_aspect() => {
-                let aspect = |at: usize, k: usize| {
-                    let score = |g: &Group, i: usize| g.ratings[i][k].score.unwrap_or(f64::NAN);
+                let aspect = |at: usize, k: usize, (place, weight): (usize, f64)| {
+                    let score = |g: &Group, i: usize| weight * g.ratings[i][place].score.unwrap_or(f64::NAN);
                     let mut pairs = Candidates::of(prompt(at), pools, at, score).pairs(&self.pairs);
                     for p in &mut pairs {
                         p.numbers.insert(OBJECTIVE.into(), k as f64);
                     }
                     pairs
                 };
-                let all = (0..n).flat_map(|at| (0..self.rewards.len()).map(move |k| (at, k)));
-                Rows::Pairs(all.flat_map(|(at, k)| aspect(at, k)).collect())
+                let aspects: Vec<(usize, f64)> = self.aspects().map(|(place, _, weight)| (place, weight)).collect();
+                let all = (0..n).flat_map(|at| aspects.iter().enumerate().map(move |(k, a)| (at, k, *a)));
+                Rows::Pairs(all.flat_map(|(at, k, a)| aspect(at, k, a)).collect())
             }
             Some(RowKind::Pairs) => Rows::Pairs((0..n).flat_map(|at| candidates(at).pairs(&self.pairs)).collect()),
             Some(RowKind::Triples) => {
@@ -185,7 +186,7 @@ fn against(prompt: &PromptRow, ours: &Group, theirs: &Group) -> Vec<TokenPair> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::rewards::Rating;
+    use super::super::rewards::{Rating, WeightedReward};
     use super::*;
     use tropism_data::record::Source;
     use tropism_lm::{Answer, End};
@@ -200,7 +201,7 @@ mod tests {
             sampling_logps: vec![-1.0],
             text: None,
         };
-        let rating = |s: &f64| vec![Rating { score: Some(*s), verdict: None }, Rating { score: Some(-s), verdict: None }];
+        let rating = |s: &f64| [7.0, *s, -s].map(|s| Rating { score: Some(s), verdict: None }).to_vec();
         let ratings = sums.iter().map(rating).collect();
         Group { prompt: 0, answers: (0..sums.len()).map(answer).collect(), ratings, sums: sums.to_vec() }
     }
@@ -281,6 +282,7 @@ mod tests {
     #[test]
     fn each_aspect_makes_its_own_pairs() {
         let mut o = options(MahDpo::default().into());
+        o.rewards.insert("a".into(), WeightedReward { weight: 0.0, ..o.rewards["r"].clone() });
         o.rewards.insert("s".into(), o.rewards["r"].clone());
         let Rows::Pairs(pairs) = rows(&o, &[0.0, 1.0], &[], &[]) else { panic!() };
         let found: Vec<_> = pairs.iter().map(|p| (p.chosen[0], p.rejected[0], p.numbers[OBJECTIVE])).collect();

@@ -3,7 +3,7 @@ mod asked;
 mod model;
 mod records;
 
-use super::direction::Grid;
+use super::direction::{Grid, Mixes};
 use super::folder::Provenance;
 use super::revision::Request;
 use crate::config::Experiment;
@@ -20,7 +20,7 @@ use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
-use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
+use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
 use tropism_rewards::Reward;
 use tropism_trainer::{
     AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
@@ -29,6 +29,8 @@ use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
 pub(in crate::experiment) type Model = Decoder<Loaded, f32>;
+/// The same with a head for each of several objectives.
+pub(in crate::experiment) type ModelHeads = LanguageHeads<Loaded, f32>;
 
 /// A held-out prompt that is answered after each stage.
 #[derive(Clone, Debug)]
@@ -75,6 +77,8 @@ pub struct Prepared {
     pub(in crate::experiment) directed: Vec<asked::Directed>,
     /// held-out prompts at every direction
     pub grid: Option<Grid>,
+    /// mixes of heads by which held-out prompts are answered
+    pub mixes: Option<Mixes>,
     /// the embedded task
     pub world: Option<Arithmetic>,
     /// what happened to the rows, by part of the data
@@ -170,6 +174,12 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         audit.insert(format!("questions of {}", stage.0), found);
         directed.push(stage);
     }
+    let with_heads: Vec<_> = config.stages.iter().filter_map(fresh_options).filter(|o| o.heads.is_some()).collect();
+    if !with_heads.is_empty() {
+        // refuses a model that cannot have several
+        LanguageHeads::new(&model, 1, 0.0, 0)?;
+    }
+    let mixes = with_heads.first().map(|o| Mixes::of(o));
     let grid = asked::grid(&config, &tokenizer, &prompts, positions)?;
     let asked = questions.iter().chain(directed.iter().flat_map(|(_, rows)| rows)).map(|q| q.tokens.len()).max();
     super::memory::fit(&mut config, &model, longest.unwrap_or(0), asked.unwrap_or(0))?;
@@ -197,6 +207,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         paired,
         directed,
         grid,
+        mixes,
         world,
         audit,
         hashes,
