@@ -3,7 +3,7 @@ use super::comparison::{accuracy_gain, exact, right, win_rate};
 use super::direction::{mixed, weighed};
 use super::prepare::{Model, ModelHeads, Prepared, fresh_options, text_of};
 use super::result::{Answer, PairRow, StageResult};
-use super::revision::revised;
+use super::revision::{by_prompt, revised};
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_data::record::Source;
@@ -15,7 +15,7 @@ use tropism_evaluation::{
 use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
 use tropism_ops::{FrozenFormat, Precision};
-use tropism_rewards::{Reward, Verdict};
+use tropism_rewards::{Reward, STYLES, Verdict};
 use tropism_trainer::{
     AnyStage, Completion, PairScore, SequenceScore, TrainError, pair_diagnostics, score_pairs, score_samples,
 };
@@ -50,6 +50,7 @@ pub(super) fn evaluate(
         let directed = trained.is_some_and(|(stage, _)| fresh_options(stage).is_some_and(|o| o.directions.is_some()));
         weighed(prepared, policy, directed, &answers, &mut values)?;
         mixed(prepared, policy, heads, &answers, &mut values)?;
+        styles(prepared, &answers, &mut values);
         for (name, values) in &values {
             metrics.insert(name.clone(), mean_interval(values)?);
         }
@@ -170,6 +171,22 @@ pub(super) fn answer_by(
         Ok(Answer { prompt, text, tokens: g.tokens, finished, reward, verdict })
     };
     prompts.into_iter().zip(generated).map(finish).collect()
+}
+
+/// Shares of the styles that a judge with preferences in a circle looks at, and how likely an answer of each style is preferred
+/// to the policy's.
+fn styles(prepared: &Prepared, answers: &[Answer], values: &mut BTreeMap<String, Vec<f64>>) {
+    let Some(judge) = prepared.circle() else { return };
+    for (style, name) in STYLES.iter().enumerate() {
+        let is = |a: &Answer| Some(f64::from(u8::from(judge.style(&a.text) == style)));
+        let beaten = |a: &Answer| Some(judge.beats[style][judge.style(&a.text)]);
+        let found = [("style", by_prompt(answers, is)), ("judge/beaten_by", by_prompt(answers, beaten))];
+        for (place, means) in found {
+            if let Some(means) = means {
+                values.insert(format!("{place}/{name}"), means);
+            }
+        }
+    }
 }
 
 /// What the stages' verifier says of an answer, where there is one.

@@ -79,7 +79,7 @@ fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
 
 fn stages(run: &RunFolder, prepared: &Prepared) -> Result<(), XtaskError> {
     let results = pipeline::run(run, prepared)?;
-    let comparisons = comparison::compare(&prepared.config.comparisons, &results)?;
+    let comparisons = comparison::compare(&prepared.config.comparisons, &results, prepared.circle())?;
     let summary = Summary::new(&prepared.config, &results, &comparisons);
     run.write_summary(&summary)?;
     run.write_model(prepared, &results)?;

@@ -2,7 +2,7 @@
 use super::directions::Directions;
 use super::fresh_rows::POLICY_CHOSEN;
 use super::options::RolloutOptions;
-use super::rewards::{WeightedReward, rewards_problem};
+use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
 use crate::error::TrainError;
 use crate::rows::RowKind;
 use crate::stage::Stage;
@@ -27,7 +27,7 @@ use tropism_objectives::Objective;
 ///
 /// A pair brings the columns `score_gap`, `win_rate/chosen` and `win_rate/rejected` (the share of the policy's other completions
 /// that one is better than, ties by half), and `policy_sample_chosen` where a side is the reference's. One step of the stage is one
-/// rollout of `batch_size` prompts and one update. Log-probabilities in the loss are those of the model itself, whatever the
+/// rollout of `batch_size` prompts and one update. Where the reward is a judge's alone, it is the win rate itself. Log-probabilities in the loss are those of the model itself, whatever the
 /// temperature of the rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +144,13 @@ impl FreshOptions {
         all.filter(|(_, (_, r))| r.weight != 0.0).map(|(place, (name, r))| (place, name, r.weight))
     }
 
+    /// Whether the reward is a judge's alone, and so the share of the others that a completion is better than.
+    pub(crate) fn by_judge(&self) -> bool {
+        let mut all = self.rewards.values().filter(|r| r.weight != 0.0);
+        all.next().is_some_and(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight == 1.0)
+            && all.next().is_none()
+    }
+
     fn kind(&self) -> Option<RowKind> {
         RowKind::of(&self.objective)
     }
@@ -209,6 +216,12 @@ impl FreshOptions {
         }
         if self.reference_every > 0 && !self.needs_reference() {
             return Some(("reference_every", format!("is set, but {name} reads no reference; remove it")));
+        }
+        let judged = self.rewards.values().any(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight != 0.0);
+        if judged && (self.reference_samples() || self.data_completions || group < 2) {
+            let problem = "has a judge, who compares the policy's completions of a group with each other; here there is none, or only \
+                           one, or others beside them";
+            return Some(("rewards", problem.into()));
         }
         if self.directions.is_some() && self.data_completions {
             return Some((

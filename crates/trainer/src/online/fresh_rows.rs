@@ -32,6 +32,8 @@ struct Candidates<'a> {
     all: Vec<Rated<'a>>,
     /// how many are the policy's
     ours: usize,
+    /// whether rewards are win rates
+    judged: bool,
 }
 
 impl FreshOptions {
@@ -41,7 +43,7 @@ impl FreshOptions {
         let n = picked.map_or(0, Vec::len);
         let prompt = |at: usize| &prompts[picked.map_or(0, |p| p[at].prompt)];
         let total = |g: &Group, i: usize| g.sums[i];
-        let candidates = |at: usize| Candidates::of(prompt(at), pools, at, total);
+        let candidates = |at: usize| Candidates { judged: self.by_judge(), ..Candidates::of(prompt(at), pools, at, total) };
         let theirs = |at: usize| pools.theirs.get(at).map(|g| rated(g, total)).unwrap_or_default();
         match RowKind::of(&self.objective) {
             Some(RowKind::Pairs) if self.against_reference() => {
@@ -88,11 +90,14 @@ impl<'a> Candidates<'a> {
         let mut all = pools.ours.get(at).map(|g| rated(g, &reward)).unwrap_or_default();
         let ours = all.len();
         all.extend(pools.given.get(at).map(|g| rated(g, &reward)).unwrap_or_default());
-        Candidates { prompt, all, ours }
+        Candidates { prompt, all, ours, judged: false }
     }
 
     /// The share of the policy's other completions that one is better than, ties by half.
     fn win_rate(&self, one: usize) -> f64 {
+        if self.judged {
+            return self.all[one].reward;
+        }
         let others = || (0..self.ours).filter(|&i| i != one);
         let wins = others().map(|i| match self.all[one].reward - self.all[i].reward {
             gap if gap > 0.0 => 1.0,
@@ -188,6 +193,7 @@ fn against(prompt: &PromptRow, ours: &Group, theirs: &Group) -> Vec<TokenPair> {
 mod tests {
     use super::super::rewards::{Rating, WeightedReward};
     use super::*;
+    use std::collections::BTreeMap;
     use tropism_data::record::Source;
     use tropism_lm::{Answer, End};
     use tropism_objectives::{Dpo, Kto, MahDpo, Objective, Selm, Sft, Xpo};
@@ -254,6 +260,14 @@ mod tests {
         let Rows::Pairs(pairs) = rows(&o, &[0.0, 1.0], &[], &[5.0, -5.0]) else { panic!() };
         assert_eq!((pairs[0].chosen[0], pairs[0].rejected[0]), (20, 21));
         assert_eq!((pairs[0].numbers["win_rate/chosen"], pairs[0].numbers["win_rate/rejected"]), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_judge_s_reward_is_the_win_rate() {
+        let mut o = options(Dpo::default().into());
+        o.rewards = BTreeMap::from([("judge".to_owned(), toml::from_str("function = { type = 'circle' }").unwrap())]);
+        let Rows::Pairs(pairs) = rows(&o, &[0.7, 0.2, 0.4], &[], &[]) else { panic!() };
+        assert_eq!((pairs[0].numbers["win_rate/chosen"], pairs[0].numbers["win_rate/rejected"]), (0.7, 0.2));
     }
 
     #[test]

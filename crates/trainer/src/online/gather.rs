@@ -2,7 +2,7 @@
 use super::batch::Batch;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
-use super::rewards::{Completion, Rating, WeightedReward, rate};
+use super::rewards::{Completion, Rating, WeightedReward, compared, rate};
 use super::rollout::sample;
 use crate::error::TrainError;
 use dfdx::prelude::*;
@@ -154,14 +154,16 @@ impl Gatherer<'_> {
     fn rated(&self, prompt: usize, answers: Vec<Answer>) -> Result<Group, TrainError> {
         let row = &self.prompts[prompt];
         let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
-        let mut ratings = Vec::with_capacity(answers.len());
+        let (mut ratings, mut texts) = (Vec::with_capacity(answers.len()), vec![]);
         for answer in &answers {
             let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
             let truth = row.truth.as_deref();
             let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
             let found = rate(self.rewards, &completion, self.environment.world);
             ratings.push(found.map_err(|e| refuse(e.to_string()))?);
+            texts.push(text.trim().to_owned());
         }
+        compared(self.rewards, &texts, &mut ratings);
         let mut sums = self.table(&ratings)?.sums();
         if !row.weights.is_empty() {
             let weigh = |r: &Vec<Rating>| -> f64 {

@@ -21,7 +21,7 @@ use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
-use tropism_rewards::Reward;
+use tropism_rewards::{Circle, Reward};
 use tropism_trainer::{
     AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
 };
@@ -341,6 +341,14 @@ impl Prepared {
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
     pub(in crate::experiment) fn verifier(&self) -> Option<&RewardFunction> {
         online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
+    }
+
+    /// The first judge with preferences in a circle among the rewards of the stages that sample.
+    pub(in crate::experiment) fn circle(&self) -> Option<&Circle> {
+        online(&self.config).flat_map(|(_, rewards)| rewards.values()).find_map(|r| match &r.function {
+            RewardFunction::Circle(judge) => Some(judge),
+            _ => None,
+        })
     }
 
     /// What the run is made from.
