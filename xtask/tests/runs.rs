@@ -3,6 +3,8 @@
 mod common;
 #[path = "runs/online.rs"]
 mod online;
+#[path = "runs/veto.rs"]
+mod veto;
 use common::{TINY, command, golden, run, text};
 use serde_json::Value;
 use std::fs;

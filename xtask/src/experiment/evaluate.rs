@@ -36,6 +36,9 @@ pub(super) fn evaluate(
     let answers = answer(prepared, policy)?;
     if !answers.is_empty() {
         lengths(&answers, &mut metrics)?;
+        if let Some(veto) = &prepared.veto {
+            metrics.insert("drift".into(), super::veto::drift(veto, &answers)?);
+        }
         if let Some((_, reference)) = trained {
             divergence(prepared, policy, reference, &answers, &mut metrics)?;
         }
@@ -119,7 +122,7 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
         .batching(e.batching)
         .seed(prepared.config.seed);
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
-    let generated = sampler.answers(&requests)?.into_iter().flatten();
+    let generated = super::veto::answers(prepared, &sampler, &requests, &stops)?.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let text = match (&g.text, &g.end) {
             (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),

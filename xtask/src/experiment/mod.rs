@@ -7,6 +7,7 @@ mod prepare;
 mod result;
 mod show;
 mod toy;
+pub(crate) mod veto;
 
 use crate::cli::ExperimentArgs;
 use crate::config::Experiment;

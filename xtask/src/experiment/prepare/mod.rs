@@ -16,6 +16,7 @@ use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
+use tropism_evaluation::safety::ProvenanceVeto;
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
 use tropism_rewards::Reward;
 use tropism_trainer::{AnyStage, Environment, PolicyGradientOptions, PromptRow, RewardFunction, RowKind, Rows, Stage};
@@ -59,6 +60,8 @@ pub struct Prepared {
     pub questions: Vec<PromptRow>,
     /// the embedded task
     pub world: Option<Arithmetic>,
+    /// what keeps held-out answers from repeating a corpus
+    pub veto: Option<ProvenanceVeto>,
     /// what happened to the rows, by part of the data
     pub audit: BTreeMap<String, Audit>,
     hashes: BTreeMap<String, String>,
@@ -120,6 +123,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
+    let veto = config.evaluation.veto.as_ref().map(|v| v.read(&tokenizer, vocab, &pairs, &samples)).transpose()?;
     let longest = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len)).max();
     let (prompts, found) = prompts(&config, &tokenizer, &records, &model)?;
     audit.insert("prompts".into(), found);
@@ -138,8 +142,21 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let unpaired = Rows::unpaired(if unpaired { &pairs } else { &[] });
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, hashes, .. } = records;
-    let prepared =
-        Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, questions, world, audit, hashes };
+    let prepared = Prepared {
+        config,
+        tokenizer,
+        model,
+        pairs,
+        samples,
+        unpaired,
+        test,
+        prompts,
+        questions,
+        world,
+        veto,
+        audit,
+        hashes,
+    };
     for stage in &prepared.config.stages {
         match stage {
             AnyStage::Rows(s) => s.check_rows(prepared.rows(s)?.as_ref())?,
