@@ -10,6 +10,7 @@ mod result;
 mod revision;
 mod show;
 mod toy;
+pub(crate) mod veto;
 
 use crate::cli::ExperimentArgs;
 use crate::config::Experiment;
