@@ -4,6 +4,7 @@ use crate::config::Comparison;
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_evaluation::{Figure, clustered_mean, mean_interval, win_rate_by_prompt};
+use tropism_rewards::{Circle, STYLES};
 
 /// 1 for right answers, 0 for others; nothing where answers have no verdict.
 pub(super) fn right(answers: &[Answer]) -> Option<Vec<f64>> {
@@ -50,8 +51,18 @@ pub(super) fn win_rate(ours: &[Answer], theirs: &[Answer]) -> Result<Option<Figu
     Ok(Some(win_rate_by_prompt(&a, &b, &prompts)?.rate))
 }
 
+/// Shares of a judge's styles by prompt.
+fn shares(result: &StageResult) -> Option<Vec<[f64; 3]>> {
+    let columns: Vec<&Vec<f64>> = STYLES.iter().map(|s| result.values.get(&format!("style/{s}"))).collect::<Option<_>>()?;
+    Some((0..columns[0].len()).map(|i| [columns[0][i], columns[1][i], columns[2][i]]).collect())
+}
+
 /// The comparisons that a configuration asks for, of stages that are done.
-pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<Vec<ComparisonResult>, XtaskError> {
+pub(super) fn compare(
+    wanted: &[Comparison],
+    results: &[StageResult],
+    judge: Option<&Circle>,
+) -> Result<Vec<ComparisonResult>, XtaskError> {
     let find = |name: &str| results.iter().find(|r| r.name == name);
     let mut out = vec![];
     for Comparison { stage, baseline } in wanted {
@@ -69,6 +80,10 @@ pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<
             let Some(others) = theirs.values.get(name).filter(|o| o.len() == values.len()) else { continue };
             let gains: Vec<f64> = values.iter().zip(others).map(|(a, b)| a - b).collect();
             metrics.insert(format!("{name}_gain"), mean_interval(&gains)?);
+        }
+        if let Some((a, b)) = judge.and_then(|_| shares(ours).zip(shares(theirs))).filter(|(a, b)| a.len() == b.len()) {
+            let rates: Vec<f64> = a.iter().zip(&b).filter_map(|(a, b)| Some(judge?.win_rate(*a, *b))).collect();
+            metrics.insert("judge/win_rate".into(), mean_interval(&rates)?);
         }
         out.push(ComparisonResult { stage: stage.clone(), baseline: baseline.clone(), metrics });
     }
@@ -101,7 +116,7 @@ mod tests {
         let a = stage("a", [true, true, true, false], [1.0, 1.0, 1.0, 0.0], 5);
         let b = stage("b", [false, true, false, false], [0.0, 1.0, 0.0, 0.0], 3);
         let wanted = |stage: &str, baseline: &str| Comparison { stage: stage.into(), baseline: baseline.into() };
-        let found = compare(&[wanted("a", "b"), wanted("b", "a")], &[a, b]).unwrap();
+        let found = compare(&[wanted("a", "b"), wanted("b", "a")], &[a, b], None).unwrap();
         let value = |i: usize, name: &str| found[i].metrics[name].value;
         assert_eq!(value(0, "accuracy_gain"), 0.5);
         assert_eq!(value(0, "reward_gain"), 0.5);
@@ -119,7 +134,7 @@ mod tests {
         let mut b = stage("b", [true; 4], [1.0; 4], 5);
         b.answers.truncate(2);
         b.values.clear();
-        let found = compare(&[Comparison { stage: "a".into(), baseline: "b".into() }], &[a, b]).unwrap();
+        let found = compare(&[Comparison { stage: "a".into(), baseline: "b".into() }], &[a, b], None).unwrap();
         assert!(found[0].metrics.is_empty());
     }
 }

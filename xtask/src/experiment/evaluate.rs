@@ -1,9 +1,9 @@
 //! What is measured on held-out rows after a stage.
 use super::comparison::{accuracy_gain, exact, right, win_rate};
-use super::direction::weighed;
-use super::prepare::{Model, Prepared, fresh_options, text_of};
+use super::direction::{mixed, weighed};
+use super::prepare::{Model, ModelHeads, Prepared, fresh_options, text_of};
 use super::result::{Answer, PairRow, StageResult};
-use super::revision::revised;
+use super::revision::{by_prompt, revised};
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_data::record::Source;
@@ -15,7 +15,7 @@ use tropism_evaluation::{
 use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
 use tropism_ops::{FrozenFormat, Precision};
-use tropism_rewards::{Reward, Verdict};
+use tropism_rewards::{Reward, STYLES, Verdict};
 use tropism_trainer::{
     AnyStage, Completion, PairScore, SequenceScore, TrainError, pair_diagnostics, score_pairs, score_samples,
 };
@@ -30,6 +30,7 @@ type Metrics = BTreeMap<String, Figure>;
 pub(super) fn evaluate(
     prepared: &Prepared,
     policy: &Model,
+    heads: Option<&ModelHeads>,
     trained: Option<(&AnyStage, &Model)>,
     before: &[StageResult],
     name: &str,
@@ -40,6 +41,9 @@ pub(super) fn evaluate(
     let mut values = BTreeMap::new();
     if !answers.is_empty() {
         lengths(&answers, &mut metrics)?;
+        if let Some(veto) = &prepared.veto {
+            metrics.insert("drift".into(), super::veto::drift(veto, &answers)?);
+        }
         if let Some((_, reference)) = trained {
             divergence(prepared, policy, reference, &answers, &mut metrics)?;
         }
@@ -48,6 +52,8 @@ pub(super) fn evaluate(
         revised(prepared, policy, &answers, &mut values)?;
         let directed = trained.is_some_and(|(stage, _)| fresh_options(stage).is_some_and(|o| o.directions.is_some()));
         weighed(prepared, policy, directed, &answers, &mut values)?;
+        mixed(prepared, policy, heads, &answers, &mut values)?;
+        styles(prepared, &answers, &mut values);
         for (name, values) in &values {
             metrics.insert(name.clone(), mean_interval(values)?);
         }
@@ -127,6 +133,17 @@ pub(super) fn answer_to(
     prompts: Vec<usize>,
     tokens: Vec<Vec<u32>>,
 ) -> Result<Vec<Answer>, XtaskError> {
+    answer_by(prepared, policy, None, prompts, tokens)
+}
+
+/// [`answer_to`] by a mix of heads, if one is given.
+pub(super) fn answer_by(
+    prepared: &Prepared,
+    policy: &Model,
+    mix: Option<(&ModelHeads, &[f64])>,
+    prompts: Vec<usize>,
+    tokens: Vec<Vec<u32>>,
+) -> Result<Vec<Answer>, XtaskError> {
     let e = &prepared.config.evaluation;
     let stops = prepared.stops();
     // packed once, not in every step
@@ -139,7 +156,11 @@ pub(super) fn answer_to(
         .batching(e.batching)
         .seed(prepared.config.seed);
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
-    let generated = sampler.answers(&requests)?.into_iter().flatten();
+    let generated = match mix {
+        Some((heads, shares)) => sampler.answers_with(&requests, &mut heads.mix(shares)?)?,
+        None => super::veto::answers(prepared, &sampler, &requests, &stops)?,
+    };
+    let generated = generated.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let text = match (&g.text, &g.end) {
             (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),
@@ -153,6 +174,22 @@ pub(super) fn answer_to(
         Ok(Answer { prompt, text, tokens: g.tokens, finished, reward, verdict })
     };
     prompts.into_iter().zip(generated).map(finish).collect()
+}
+
+/// Shares of the styles that a judge with preferences in a circle looks at, and how likely an answer of each style is preferred
+/// to the policy's.
+fn styles(prepared: &Prepared, answers: &[Answer], values: &mut BTreeMap<String, Vec<f64>>) {
+    let Some(judge) = prepared.circle() else { return };
+    for (style, name) in STYLES.iter().enumerate() {
+        let is = |a: &Answer| Some(f64::from(u8::from(judge.style(&a.text) == style)));
+        let beaten = |a: &Answer| Some(judge.beats[style][judge.style(&a.text)]);
+        let found = [("style", by_prompt(answers, is)), ("judge/beaten_by", by_prompt(answers, beaten))];
+        for (place, means) in found {
+            if let Some(means) = means {
+                values.insert(format!("{place}/{name}"), means);
+            }
+        }
+    }
 }
 
 /// What the stages' verifier says of an answer, where there is one.

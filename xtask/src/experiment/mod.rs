@@ -10,6 +10,7 @@ mod result;
 mod revision;
 mod show;
 mod toy;
+pub(crate) mod veto;
 
 use crate::cli::ExperimentArgs;
 use crate::config::Experiment;
@@ -79,7 +80,7 @@ fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
 
 fn stages(run: &RunFolder, prepared: &Prepared) -> Result<(), XtaskError> {
     let results = pipeline::run(run, prepared)?;
-    let comparisons = comparison::compare(&prepared.config.comparisons, &results)?;
+    let comparisons = comparison::compare(&prepared.config.comparisons, &results, prepared.circle())?;
     let summary = Summary::new(&prepared.config, &results, &comparisons);
     run.write_summary(&summary)?;
     run.write_model(prepared, &results)?;

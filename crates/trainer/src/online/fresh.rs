@@ -2,7 +2,7 @@
 use super::directions::Directions;
 use super::fresh_rows::POLICY_CHOSEN;
 use super::options::RolloutOptions;
-use super::rewards::{WeightedReward, rewards_problem};
+use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
 use crate::error::TrainError;
 use crate::rows::RowKind;
 use crate::stage::Stage;
@@ -16,7 +16,7 @@ use tropism_objectives::Objective;
 /// |---|---|
 /// | pairs | as `pairs` says: the best against the worst by reward, or all that differ enough |
 /// | pairs, for a loss that reads `policy_sample_chosen` | each completion of the policy against one of the reference, the better one chosen; ties left out |
-/// | pairs, for a loss that reads `objective` | as pairs, once by each of the rewards, whose place in the list is the objective |
+/// | pairs, for a loss that reads `objective` | as pairs, once by each of the rewards with a weight; the reward's place among these is the objective |
 /// | pairs with a third completion (SELM) | of each completion of the reference and all others the best and the worst, and itself as third |
 /// | single completions with a verdict | all of them, desirable where the reward is above the group's mean |
 /// | single completions | the `best` of them by reward |
@@ -27,7 +27,7 @@ use tropism_objectives::Objective;
 ///
 /// A pair brings the columns `score_gap`, `win_rate/chosen` and `win_rate/rejected` (the share of the policy's other completions
 /// that one is better than, ties by half), and `policy_sample_chosen` where a side is the reference's. One step of the stage is one
-/// rollout of `batch_size` prompts and one update. Log-probabilities in the loss are those of the model itself, whatever the
+/// rollout of `batch_size` prompts and one update. Where the reward is a judge's alone, it is the win rate itself. Log-probabilities in the loss are those of the model itself, whatever the
 /// temperature of the rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,12 +48,30 @@ pub struct FreshOptions {
     /// sample from the prompts of the data's pairs, whose sides join each group
     #[serde(default)]
     pub data_completions: bool,
+    /// an output head for each reward, for a loss whose pairs are labelled by one of them (MAH-DPO)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<HeadOptions>,
     /// directions of two rewards that the prompts tell
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directions: Option<Directions>,
     /// after this many steps, and each time again, the policy as it then is becomes the reference; 0: the reference stays
     #[serde(default)]
     pub reference_every: usize,
+}
+
+/// Heads of their own for several objectives. The policy samples by the even mix of all heads; the reference is the model that the
+/// stage began with, whose one head is every head's reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeadOptions {
+    /// deviation of the normal noise on the copies of the output projection that the heads begin as
+    pub noise: f64,
+}
+
+impl Default for HeadOptions {
+    fn default() -> Self {
+        HeadOptions { noise: 1e-3 }
+    }
 }
 
 /// Which completions of a group make pairs.
@@ -100,6 +118,7 @@ impl FreshOptions {
             pairs: PairRule::default(),
             best: 1,
             data_completions: false,
+            heads: None,
             directions: None,
             reference_every: 0,
         }
@@ -117,6 +136,19 @@ impl FreshOptions {
     /// Whether pairs are made by each reward.
     pub(crate) fn by_aspect(&self) -> bool {
         self.reads(OBJECTIVE)
+    }
+
+    /// Name and weight of the rewards that pairs are labelled by, with their places among all rewards.
+    pub fn aspects(&self) -> impl Iterator<Item = (usize, &String, f64)> {
+        let all = self.rewards.iter().enumerate();
+        all.filter(|(_, (_, r))| r.weight != 0.0).map(|(place, (name, r))| (place, name, r.weight))
+    }
+
+    /// Whether the reward is a judge's alone, and so the share of the others that a completion is better than.
+    pub(crate) fn by_judge(&self) -> bool {
+        let mut all = self.rewards.values().filter(|r| r.weight != 0.0);
+        all.next().is_some_and(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight == 1.0)
+            && all.next().is_none()
     }
 
     fn kind(&self) -> Option<RowKind> {
@@ -148,6 +180,10 @@ impl Stage<FreshOptions> {
         let o = &self.objective;
         o.objective.check()?;
         self.check_shared((o.objective.name(), o.needs_reference()))?;
+        if o.heads.is_some() && !self.freeze.is_empty() {
+            let problem = "is set beside `heads`, which train the whole model; remove one of the two".to_owned();
+            return Err(TrainError::Config { stage: self.name.clone(), key: "freeze", problem });
+        }
         let found = o.rollout.problem().or_else(|| rewards_problem(&o.rewards)).or_else(|| o.problem());
         match found {
             None => Ok(()),
@@ -185,11 +221,28 @@ impl FreshOptions {
             let problem = format!("is set, but {name} also samples from the reference, which no server holds; remove it");
             return Some(("rollout.engine", problem));
         }
+        let judged = self.rewards.values().any(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight != 0.0);
+        if judged && (self.reference_samples() || self.data_completions || group < 2) {
+            let problem = "has a judge, who compares the policy's completions of a group with each other; here there is none, or only \
+                           one, or others beside them";
+            return Some(("rewards", problem.into()));
+        }
         if self.directions.is_some() && self.data_completions {
             return Some((
                 "directions",
                 "is set beside `data_completions`, whose prompts tell none; remove one of the two".into(),
             ));
+        }
+        if let Some(heads) = &self.heads {
+            if !self.by_aspect() {
+                return Some((
+                    "heads",
+                    format!("is set, but pairs of {name} have no objective; remove it, or take mah_dpo"),
+                ));
+            }
+            if !(heads.noise >= 0.0 && heads.noise.is_finite()) {
+                return Some(("heads.noise", format!("is {}, it must be 0 or more", heads.noise)));
+            }
         }
         let told = self.directions.as_ref().and_then(|d| d.problem(&self.rewards));
         told.or_else(|| self.pairs_problem(kind))

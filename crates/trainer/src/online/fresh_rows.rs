@@ -32,6 +32,8 @@ struct Candidates<'a> {
     all: Vec<Rated<'a>>,
     /// how many are the policy's
     ours: usize,
+    /// whether rewards are win rates
+    judged: bool,
 }
 
 impl FreshOptions {
@@ -41,7 +43,7 @@ impl FreshOptions {
         let n = picked.map_or(0, Vec::len);
         let prompt = |at: usize| &prompts[picked.map_or(0, |p| p[at].prompt)];
         let total = |g: &Group, i: usize| g.sums[i];
-        let candidates = |at: usize| Candidates::of(prompt(at), pools, at, total);
+        let candidates = |at: usize| Candidates { judged: self.by_judge(), ..Candidates::of(prompt(at), pools, at, total) };
         let theirs = |at: usize| pools.theirs.get(at).map(|g| rated(g, total)).unwrap_or_default();
         match RowKind::of(&self.objective) {
             Some(RowKind::Pairs) if self.against_reference() => {
@@ -49,16 +51,17 @@ impl FreshOptions {
                 Rows::Pairs((0..n).flat_map(both).collect())
             }
             Some(RowKind::Pairs) if self.by_aspect() => {
-                let aspect = |at: usize, k: usize| {
-                    let score = |g: &Group, i: usize| g.ratings[i][k].score.unwrap_or(f64::NAN);
+                let aspect = |at: usize, k: usize, (place, weight): (usize, f64)| {
+                    let score = |g: &Group, i: usize| weight * g.ratings[i][place].score.unwrap_or(f64::NAN);
                     let mut pairs = Candidates::of(prompt(at), pools, at, score).pairs(&self.pairs);
                     for p in &mut pairs {
                         p.numbers.insert(OBJECTIVE.into(), k as f64);
                     }
                     pairs
                 };
-                let all = (0..n).flat_map(|at| (0..self.rewards.len()).map(move |k| (at, k)));
-                Rows::Pairs(all.flat_map(|(at, k)| aspect(at, k)).collect())
+                let aspects: Vec<(usize, f64)> = self.aspects().map(|(place, _, weight)| (place, weight)).collect();
+                let all = (0..n).flat_map(|at| aspects.iter().enumerate().map(move |(k, a)| (at, k, *a)));
+                Rows::Pairs(all.flat_map(|(at, k, a)| aspect(at, k, a)).collect())
             }
             Some(RowKind::Pairs) => Rows::Pairs((0..n).flat_map(|at| candidates(at).pairs(&self.pairs)).collect()),
             Some(RowKind::Triples) => {
@@ -87,11 +90,14 @@ impl<'a> Candidates<'a> {
         let mut all = pools.ours.get(at).map(|g| rated(g, &reward)).unwrap_or_default();
         let ours = all.len();
         all.extend(pools.given.get(at).map(|g| rated(g, &reward)).unwrap_or_default());
-        Candidates { prompt, all, ours }
+        Candidates { prompt, all, ours, judged: false }
     }
 
     /// The share of the policy's other completions that one is better than, ties by half.
     fn win_rate(&self, one: usize) -> f64 {
+        if self.judged {
+            return self.all[one].reward;
+        }
         let others = || (0..self.ours).filter(|&i| i != one);
         let wins = others().map(|i| match self.all[one].reward - self.all[i].reward {
             gap if gap > 0.0 => 1.0,
@@ -185,8 +191,9 @@ fn against(prompt: &PromptRow, ours: &Group, theirs: &Group) -> Vec<TokenPair> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::rewards::Rating;
+    use super::super::rewards::{Rating, WeightedReward};
     use super::*;
+    use std::collections::BTreeMap;
     use tropism_data::record::Source;
     use tropism_lm::{Answer, End};
     use tropism_objectives::{Dpo, Kto, MahDpo, Objective, Selm, Sft, Xpo};
@@ -201,7 +208,7 @@ mod tests {
             text: None,
         };
         let scored = |score: f64| Rating { score: Some(score), ..Rating::default() };
-        let rating = |s: &f64| vec![scored(*s), scored(-s)];
+        let rating = |s: &f64| [7.0, *s, -s].map(scored).to_vec();
         let ratings = sums.iter().map(rating).collect();
         Group { prompt: 0, answers: (0..sums.len()).map(answer).collect(), ratings, sums: sums.to_vec() }
     }
@@ -257,6 +264,14 @@ mod tests {
     }
 
     #[test]
+    fn a_judge_s_reward_is_the_win_rate() {
+        let mut o = options(Dpo::default().into());
+        o.rewards = BTreeMap::from([("judge".to_owned(), toml::from_str("function = { type = 'circle' }").unwrap())]);
+        let Rows::Pairs(pairs) = rows(&o, &[0.7, 0.2, 0.4], &[], &[]) else { panic!() };
+        assert_eq!((pairs[0].numbers["win_rate/chosen"], pairs[0].numbers["win_rate/rejected"]), (0.7, 0.2));
+    }
+
+    #[test]
     fn each_completion_meets_one_of_the_reference() {
         let o = options(Xpo::default().into());
         let Rows::Pairs(pairs) = rows(&o, &[1.0, 0.0, 1.0, f64::NAN], &[0.0, 1.0, 1.0, 1.0], &[]) else { panic!() };
@@ -282,6 +297,7 @@ mod tests {
     #[test]
     fn each_aspect_makes_its_own_pairs() {
         let mut o = options(MahDpo::default().into());
+        o.rewards.insert("a".into(), WeightedReward { weight: 0.0, ..o.rewards["r"].clone() });
         o.rewards.insert("s".into(), o.rewards["r"].clone());
         let Rows::Pairs(pairs) = rows(&o, &[0.0, 1.0], &[], &[]) else { panic!() };
         let found: Vec<_> = pairs.iter().map(|p| (p.chosen[0], p.rejected[0], p.numbers[OBJECTIVE])).collect();

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Instant;
 use tropism_data::order::{Order, OrderState};
 use tropism_data::stream::{Stream, StreamState};
-use tropism_lm::{Decoder, Dims, FolderWriter, Loaded, load};
+use tropism_lm::{Decoder, Dims, FolderWriter, LanguageHeads, Loaded, load};
 use tropism_objectives::Objective;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
@@ -32,6 +32,8 @@ pub struct FreshRun<'a, M: Dims, E: Dtype> {
     prompts: &'a [PromptRow],
     environment: Environment<'a>,
     policy: Decoder<M, E>,
+    /// what is trained in the policy's place where the stage has heads; the policy is then their even mix
+    heads: Option<LanguageHeads<M, E>>,
     reference: Option<Decoder<M, E>>,
     optimiser: AdamW<E>,
     grads: Store<E>,
@@ -80,7 +82,21 @@ where
         let policy = stage.adapt(policy, seed)?;
         let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
-        Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)
+        let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
+        if let Some(options) = &stage.objective.heads {
+            let count = stage.objective.aspects().count();
+            run.set_heads(LanguageHeads::new(&run.policy, count, options.noise, seed)?)?;
+        }
+        Ok(run)
+    }
+
+    /// Takes the heads, and their even mix as the policy.
+    fn set_heads(&mut self, mut heads: LanguageHeads<M, E>) -> Result<(), TrainError> {
+        heads.trunk_mut().precision = self.stage.precision.into();
+        heads.trunk_mut().checkpointing = self.stage.gradient_checkpointing;
+        self.policy = heads.mixed(&vec![1.0; heads.len()])?;
+        self.heads = Some(heads);
+        Ok(())
     }
 
     fn assemble(
@@ -103,13 +119,14 @@ where
         if stage.optimizer_state == Precision::Bf16 {
             optimiser.format = MomentFormat::Bf16;
         }
-        let (grads, step, tokens) = (None, 0, 0);
+        let (heads, grads, step, tokens) = (None, None, 0, 0);
         let engine = Remote::of(&stage.objective.rollout);
         Ok(FreshRun {
             stage,
             prompts,
             environment,
             policy,
+            heads,
             reference,
             optimiser,
             grads,
@@ -139,6 +156,11 @@ where
     /// The policy as it is now.
     pub fn policy(&self) -> &Decoder<M, E> {
         &self.policy
+    }
+
+    /// The heads of all objectives, where the stage has some.
+    pub fn heads(&self) -> Option<&LanguageHeads<M, E>> {
+        self.heads.as_ref()
     }
 
     /// Ends the stage.
@@ -235,7 +257,7 @@ where
         let order = Order::new(rows.len(), self.rollouts.state().seed ^ self.step as u64, false)?;
         let mut run = StageRun::assemble(&stage, rows, self.policy.clone(), scored, order);
         std::mem::swap(&mut run.optimiser, &mut self.optimiser);
-        (run.grads, run.step) = (self.grads.take(), self.step);
+        (run.grads, run.heads, run.step) = (self.grads.take(), self.heads.take(), self.step);
         let update = run.update(&(0..rows.len()).collect::<Vec<_>>(), lr)?;
         for (name, _) in update.sums.diagnostics.iter() {
             if let Some(mean) = update.sums.diagnostics.mean(name) {
@@ -245,7 +267,10 @@ where
         self.tokens += update.sums.tokens;
         std::mem::swap(&mut run.optimiser, &mut self.optimiser);
         self.grads = run.grads.take();
-        self.policy = run.into_policy();
+        match run.heads.take() {
+            Some(heads) => self.set_heads(heads)?,
+            None => self.policy = run.into_policy(),
+        }
         times.update = clock.elapsed();
         Ok([update.sums.loss / update.sums.weight, update.grad_norm])
     }
@@ -285,7 +310,10 @@ where
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path, metrics_bytes: u64) -> Result<(), TrainError> {
         let writer = FolderWriter::new(folder)?;
-        save_policy(&self.policy, writer.path())?;
+        match &self.heads {
+            Some(heads) => heads.save(writer.path(), exact::<E>())?,
+            None => save_policy(&self.policy, writer.path())?,
+        }
         save_moments(&self.optimiser, vec![], writer.path())?;
         self.engine.iter().try_for_each(|e| e.save(writer.path()))?;
         if let (true, Some(reference)) = (self.stage.objective.reference_every > 0, &self.reference) {
@@ -341,6 +369,9 @@ where
         let (policy, (moments, _)) = (load_policy(stage, folder)?, read_moments(folder)?);
         let (order, rollouts) = (Order::restore(&saved.order)?, Stream::restore(&saved.rollouts));
         let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
+        if stage.objective.heads.is_some() {
+            run.set_heads(LanguageHeads::load(folder, |c| Ok(Loaded::new(c)))?)?;
+        }
         (run.step, run.tokens) = (saved.step, saved.tokens);
         run.engine = Remote::restore(&stage.objective.rollout, folder)?;
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);

@@ -1,6 +1,6 @@
 //! Ratings of a round's completions, which come one by one.
 use super::gather::{Gatherer, Group};
-use super::rewards::{Completion, Rating, RatingFailure, settle};
+use super::rewards::{Completion, Rating, RatingFailure, compared, settle};
 use super::workers::{Call, Outcome, Pool};
 use crate::error::TrainError;
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ pub(crate) struct Round<'r> {
     /// rows of the prompts
     picked: &'r [usize],
     pool: Pool,
+    /// texts by place and number
+    texts: BTreeMap<(usize, usize), String>,
     /// the first completion that cannot be read
     refused: Option<TrainError>,
 }
@@ -21,7 +23,7 @@ impl<'r> Round<'r> {
     pub(crate) fn new(gatherer: &'r Gatherer<'r>, picked: &'r [usize]) -> Result<Self, TrainError> {
         let rewards = gatherer.rewards.values().map(|r| r.function.clone()).collect();
         let pool = Pool::new(&gatherer.rollout.rating, rewards, gatherer.environment.world.cloned())?;
-        Ok(Round { gatherer, picked, pool, refused: None })
+        Ok(Round { gatherer, picked, pool, texts: BTreeMap::new(), refused: None })
     }
 
     /// Has a completion rated: the one of this number to the prompt at this place among the picked ones.
@@ -30,7 +32,9 @@ impl<'r> Round<'r> {
         match self.text(answer) {
             Ok(text) => {
                 let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answer.tokens.len());
-                self.pool.submit((place, number), &Completion { prompt, truth, text: text.trim(), tokens });
+                let text = text.trim();
+                self.pool.submit((place, number), &Completion { prompt, truth, text, tokens });
+                self.texts.insert((place, number), text.to_owned());
             }
             Err(problem) => {
                 self.refused.get_or_insert(TrainError::Reward { row: row.source.to_string(), problem });
@@ -58,7 +62,9 @@ impl<'r> Round<'r> {
             .enumerate()
             .map(|(place, answers)| {
                 let one = |number| self.ratings((place, number), &mut found, &mut tally);
-                let ratings = (0..answers.len()).map(one).collect();
+                let mut ratings: Vec<Vec<Rating>> = (0..answers.len()).map(one).collect();
+                let texts: Vec<String> = self.texts.range((place, 0)..(place + 1, 0)).map(|(_, t)| t.clone()).collect();
+                compared(self.gatherer.rewards, &texts, &mut ratings);
                 (self.picked[place], answers, ratings)
             })
             .collect();

@@ -12,7 +12,7 @@ use tropism_policy_gradient::{
 };
 use tropism_trainer::*;
 
-const STOP: u32 = 1;
+pub(super) const STOP: u32 = 1;
 
 pub(super) fn prompts(n: usize) -> Vec<PromptRow> {
     let row = |i: usize| {

@@ -3,7 +3,7 @@ mod asked;
 mod model;
 mod records;
 
-use super::direction::Grid;
+use super::direction::{Grid, Mixes};
 use super::folder::Provenance;
 use super::revision::Request;
 use crate::config::Experiment;
@@ -21,8 +21,9 @@ use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
-use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
-use tropism_rewards::Reward;
+use tropism_evaluation::safety::ProvenanceVeto;
+use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
+use tropism_rewards::{Circle, Reward};
 use tropism_trainer::{
     AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
 };
@@ -30,6 +31,8 @@ use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
 pub(in crate::experiment) type Model = Decoder<Loaded, f32>;
+/// The same with a head for each of several objectives.
+pub(in crate::experiment) type ModelHeads = LanguageHeads<Loaded, f32>;
 
 /// A held-out prompt that is answered after each stage.
 #[derive(Clone, Debug)]
@@ -76,8 +79,12 @@ pub struct Prepared {
     pub(in crate::experiment) directed: Vec<asked::Directed>,
     /// held-out prompts at every direction
     pub grid: Option<Grid>,
+    /// mixes of heads by which held-out prompts are answered
+    pub mixes: Option<Mixes>,
     /// the embedded task
     pub world: Option<Arithmetic>,
+    /// what keeps held-out answers from repeating a corpus
+    pub veto: Option<ProvenanceVeto>,
     /// what happened to the rows, by part of the data
     pub audit: BTreeMap<String, Audit>,
     hashes: BTreeMap<String, String>,
@@ -139,6 +146,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
+    let veto = config.evaluation.veto.as_ref().map(|v| v.read(&tokenizer, vocab, &pairs, &samples)).transpose()?;
     let stops = ends(&model, &tokenizer);
     let request = config.revision.as_ref().map(|r| Request::new(r, &tokenizer, &stops)).transpose()?;
     let mut revisions = Rows::Revisions(vec![]);
@@ -171,6 +179,16 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         audit.insert(format!("questions of {}", stage.0), found);
         directed.push(stage);
     }
+    let with_heads: Vec<_> = config.stages.iter().filter_map(fresh_options).filter(|o| o.heads.is_some()).collect();
+    if !with_heads.is_empty() {
+        if veto.is_some() {
+            let problem = "stages with `heads` are answered by mixes of them, which `evaluation.veto` does not go with";
+            return Err(XtaskError::usage(problem, "leave one of the two out"));
+        }
+        // refuses a model that cannot have several
+        LanguageHeads::new(&model, 1, 0.0, 0)?;
+    }
+    let mixes = with_heads.first().map(|o| Mixes::of(o));
     let grid = asked::grid(&config, &tokenizer, &prompts, positions)?;
     let asked = questions.iter().chain(directed.iter().flat_map(|(_, rows)| rows)).map(|q| q.tokens.len()).max();
     super::memory::fit(&mut config, &model, longest.unwrap_or(0), asked.unwrap_or(0))?;
@@ -198,7 +216,9 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         paired,
         directed,
         grid,
+        mixes,
         world,
+        veto,
         audit,
         hashes,
     };
@@ -332,6 +352,14 @@ impl Prepared {
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
     pub(in crate::experiment) fn verifier(&self) -> Option<&RewardFunction> {
         online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
+    }
+
+    /// The first judge with preferences in a circle among the rewards of the stages that sample.
+    pub(in crate::experiment) fn circle(&self) -> Option<&Circle> {
+        online(&self.config).flat_map(|(_, rewards)| rewards.values()).find_map(|r| match &r.function {
+            RewardFunction::Circle(judge) => Some(judge),
+            _ => None,
+        })
     }
 
     /// What the run is made from.
