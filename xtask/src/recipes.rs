@@ -3,7 +3,7 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 14] = [
+pub const RECIPES: [(&str, &str); 17] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
     ("online-dpo", include_str!("../recipes/online-dpo.toml")),
@@ -15,6 +15,9 @@ pub const RECIPES: [(&str, &str); 14] = [
     ("mah-dpo", include_str!("../recipes/mah-dpo.toml")),
     ("dpa", include_str!("../recipes/dpa.toml")),
     ("best-of-n", include_str!("../recipes/best-of-n.toml")),
+    ("drpo", include_str!("../recipes/drpo.toml")),
+    ("disco", include_str!("../recipes/disco.toml")),
+    ("mo-grpo", include_str!("../recipes/mo-grpo.toml")),
     ("gsm8k", include_str!("../recipes/gsm8k.toml")),
     ("hh", include_str!("../recipes/hh.toml")),
     ("dpo", include_str!("../recipes/dpo.toml")),

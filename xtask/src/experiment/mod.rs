@@ -3,6 +3,7 @@ mod comparison;
 mod direction;
 mod evaluate;
 pub(crate) mod folder;
+mod further;
 mod memory;
 pub(crate) mod pipeline;
 mod prepare;
