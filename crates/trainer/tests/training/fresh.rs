@@ -108,7 +108,7 @@ fn what_does_not_fit_is_named() {
     given.check().unwrap();
     let bare = given.check_prompts(&prompts(3), &environment()).unwrap_err().to_string();
     assert!(
-        bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl row 1"),
+        bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl, row 1"),
         "{bare}"
     );
     for text in ["online_preference.data_stage = 1", "data_stage = 1"] {
@@ -217,8 +217,12 @@ fn a_prompt_s_own_weights_turn_the_reward_round() {
     let turned = trained_on(&stage, &rows(-1.0), &model(1)).1;
     assert_eq!(reward(&plain[0]), reward(&same[0]));
     assert_eq!(reward(&plain[0]), -reward(&turned[0]));
-    let mean = |part: &[StepMetrics]| part.iter().map(reward).sum::<f64>() / part.len() as f64;
-    assert!(mean(&turned[20..]) > mean(&turned[..5]) + 0.03);
+    let length = |seen: &[StepMetrics]| {
+        let of = |m: &StepMetrics| m.figures["completions/mean_length"].as_f64().unwrap();
+        seen[20..].iter().map(of).sum::<f64>() / 5.0
+    };
+    assert_eq!(length(&plain), length(&same));
+    assert!(length(&turned) > length(&plain) + 0.5, "{} {}", length(&turned), length(&plain));
 }
 
 #[test]
