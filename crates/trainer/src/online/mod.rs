@@ -25,5 +25,5 @@ pub use fresh::{Choose, FreshOptions, HeadOptions, PairRule};
 pub use fresh_run::FreshRun;
 pub use gather::{Environment, PromptRow};
 pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
-pub use rewards::{Completion, Rating, RewardFunction, TokenLength, WeightedReward, WorldReward, rate};
+pub use rewards::{Completion, Implicit, Rating, RewardFunction, TokenLength, WeightedReward, WorldReward, rate};
 pub use run::OnlineRun;
