@@ -30,7 +30,8 @@ pub use fresh_run::FreshRun;
 pub use gather::{Environment, PromptRow};
 pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
 pub use rewards::{
-    AspectReward, Completion, Rating, RatingFailure, RewardFunction, TokenLength, WeightedReward, WorldReward, rate,
+    AspectReward, Completion, Implicit, Rating, RatingFailure, RewardFunction, TokenLength, WeightedReward, WorldReward,
+    rate,
 };
 pub use run::OnlineRun;
 pub use workers::RatingOptions;

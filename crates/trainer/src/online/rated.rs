@@ -125,15 +125,20 @@ struct Tally {
 
 impl Gatherer<'_> {
     fn group(&self, prompt: usize, answers: Vec<Answer>, ratings: Vec<Vec<Rating>>) -> Result<Group, TrainError> {
-        let own = &self.prompts[prompt].weights;
-        let mut sums = self.table(&ratings)?.sums();
-        if !own.is_empty() {
-            let weigh = |row: &Vec<Rating>| -> f64 {
-                row.iter().zip(own).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
-            };
-            sums = ratings.iter().map(weigh).collect();
-        }
+        let sums = self.sums(prompt, &ratings)?;
         Ok(Group { prompt, answers, ratings, sums })
+    }
+
+    /// Weighted sums of ratings, by the prompt's own weights where it has some.
+    pub(crate) fn sums(&self, prompt: usize, ratings: &[Vec<Rating>]) -> Result<Vec<f64>, TrainError> {
+        let own = &self.prompts[prompt].weights;
+        if own.is_empty() {
+            return Ok(self.table(ratings)?.sums());
+        }
+        let weigh = |row: &Vec<Rating>| -> f64 {
+            row.iter().zip(own).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
+        };
+        Ok(ratings.iter().map(weigh).collect())
     }
 
     pub(crate) fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
