@@ -168,7 +168,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         audit.insert("questions".into(), found);
     }
     let mut paired = vec![];
-    if let Some((rows, found)) = asked::paired(&config, &questions, &pairs) {
+    if let Some((rows, found)) = asked::paired(&config, &questions, &pairs, &stops) {
         paired = rows;
         audit.insert("questions of pairs".into(), found);
     }
