@@ -3,6 +3,7 @@ use super::fresh::FreshOptions;
 use super::options::{PolicyGradientOptions, RolloutOptions};
 use super::rewards::WeightedReward;
 use crate::error::TrainError;
+use crate::reward::RewardModelOptions;
 use crate::rows::RowKind;
 use crate::stage::{Precision, Stage};
 use dfdx::prelude::{Cpu, Device};
@@ -24,6 +25,7 @@ use tropism_ops::Scalar;
 /// | `policy_gradient` | from its own completions by a policy gradient |
 /// | `online_preference` | a loss on pairs, or on completions with a verdict, made of its own completions |
 /// | `rejection_sampling` | a loss on the best of its own completions |
+/// | `reward_model` | to score completions, from pairs |
 ///
 /// ```
 /// use tropism_trainer::AnyStage;
@@ -52,12 +54,15 @@ pub enum AnyStage {
     OnlinePreference(Stage<FreshOptions>),
     /// learns from the best of its own completions
     RejectionSampling(Stage<FreshOptions>),
+    /// trains a reward model on pairs
+    RewardModel(Stage<RewardModelOptions>),
 }
 
 const ROWS: &str = "objective";
 const POLICY_GRADIENT: &str = "policy_gradient";
 const ONLINE_PREFERENCE: &str = "online_preference";
 const REJECTION_SAMPLING: &str = "rejection_sampling";
+const REWARD_MODEL: &str = "reward_model";
 
 /// The same expression for every kind.
 macro_rules! each {
@@ -66,6 +71,7 @@ macro_rules! each {
             AnyStage::Rows($stage) => $value,
             AnyStage::PolicyGradient($stage) => $value,
             AnyStage::OnlinePreference($stage) | AnyStage::RejectionSampling($stage) => $value,
+            AnyStage::RewardModel($stage) => $value,
         }
     };
 }
@@ -82,6 +88,7 @@ impl AnyStage {
             AnyStage::Rows(s) => s.objective.name(),
             AnyStage::PolicyGradient(s) => s.objective.loss.name(),
             AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => s.objective.objective.name(),
+            AnyStage::RewardModel(_) => REWARD_MODEL,
         }
     }
 
@@ -96,12 +103,17 @@ impl AnyStage {
     /// How it samples, and what it rates completions by; nothing where it does not sample.
     pub fn sampling(&self) -> Option<(&RolloutOptions, &BTreeMap<String, WeightedReward>)> {
         match self {
-            AnyStage::Rows(_) => None,
+            AnyStage::Rows(_) | AnyStage::RewardModel(_) => None,
             AnyStage::PolicyGradient(s) => Some((&s.objective.rollout, &s.objective.rewards)),
             AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
                 Some((&s.objective.rollout, &s.objective.rewards))
             }
         }
+    }
+
+    /// Whether it ends with a reward model in place of a language model.
+    pub fn makes_reward_model(&self) -> bool {
+        matches!(self, AnyStage::RewardModel(_))
     }
 
     /// Where its policy starts.
@@ -187,7 +199,7 @@ impl<'de> Deserialize<'de> for AnyStage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table: Map<String, Value> = Map::deserialize(deserializer)?;
         let name = table.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
-        let kinds = [ROWS, POLICY_GRADIENT, ONLINE_PREFERENCE, REJECTION_SAMPLING];
+        let kinds = [ROWS, POLICY_GRADIENT, ONLINE_PREFERENCE, REJECTION_SAMPLING, REWARD_MODEL];
         let found: Vec<&str> = kinds.into_iter().filter(|k| table.contains_key(*k)).collect();
         if let [first, second, ..] = found[..] {
             let problem = format!("stage `{name}` has both `{first}` and `{second}`; a stage is of one kind");
@@ -201,6 +213,7 @@ impl<'de> Deserialize<'de> for AnyStage {
             POLICY_GRADIENT => stage::<_, D>(table, kind).map(AnyStage::PolicyGradient),
             ONLINE_PREFERENCE => stage::<_, D>(table, kind).map(AnyStage::OnlinePreference),
             REJECTION_SAMPLING => stage::<_, D>(table, kind).map(AnyStage::RejectionSampling),
+            REWARD_MODEL => stage::<_, D>(table, kind).map(AnyStage::RewardModel),
             _ => stage::<_, D>(table, kind).map(AnyStage::Rows),
         }
     }
@@ -222,6 +235,7 @@ impl Serialize for AnyStage {
             AnyStage::PolicyGradient(stage) => (serde_json::to_value(stage), POLICY_GRADIENT),
             AnyStage::OnlinePreference(stage) => (serde_json::to_value(stage), ONLINE_PREFERENCE),
             AnyStage::RejectionSampling(stage) => (serde_json::to_value(stage), REJECTION_SAMPLING),
+            AnyStage::RewardModel(stage) => (serde_json::to_value(stage), REWARD_MODEL),
         };
         let mut table = match stage.map_err(S::Error::custom)? {
             Value::Object(table) => table,

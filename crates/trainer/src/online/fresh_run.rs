@@ -92,6 +92,7 @@ where
             let problem = format!("{} and the reference do not go together", stage.objective.objective.name());
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
+        stage.check_models(&stage.objective.rewards, &environment)?;
         policy.precision = stage.precision.into();
         reference.iter_mut().for_each(|r| r.precision = stage.precision.into());
         let mut optimiser = AdamW::new(stage.weight_decay);

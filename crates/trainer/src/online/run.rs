@@ -87,6 +87,7 @@ where
             let problem = format!("{} and the reference do not go together", stage.objective.loss.name());
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
+        stage.check_models(&stage.objective.rewards, &environment)?;
         policy.trunk.precision = stage.precision.into();
         policy.trunk.checkpointing = stage.gradient_checkpointing;
         reference.iter_mut().for_each(|r| r.precision = stage.precision.into());
@@ -272,6 +273,21 @@ impl Stage<PolicyGradientOptions> {
 }
 
 impl<O> Stage<O> {
+    /// Whether the reward models that the rewards ask for are at hand.
+    pub(crate) fn check_models(
+        &self,
+        rewards: &BTreeMap<String, WeightedReward>,
+        environment: &Environment,
+    ) -> Result<(), TrainError> {
+        match environment.models_problem(rewards) {
+            None => Ok(()),
+            Some((name, problem)) => {
+                let problem = format!("has an entry `{name}` that cannot be computed: {problem}");
+                Err(TrainError::Config { stage: self.name.clone(), key: "rewards", problem })
+            }
+        }
+    }
+
     /// Whether there are prompts, and these rewards can rate their completions.
     pub(crate) fn check_rewards(
         &self,

@@ -30,7 +30,7 @@ fn decode(tokens: &[u32]) -> Result<String, String> {
 }
 
 pub(super) fn environment() -> Environment<'static> {
-    Environment { stops: &[STOP], decode: &decode, world: None }
+    Environment { stops: &[STOP], decode: &decode, world: None, models: None }
 }
 
 /// Shorter is better.
