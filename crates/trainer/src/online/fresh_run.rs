@@ -338,6 +338,8 @@ impl<O> Stage<O> {
             warmup_ratio: self.warmup_ratio,
             epochs: self.epochs,
             max_steps: self.max_steps,
+            shuffle: self.shuffle,
+            data_stage: self.data_stage,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,
             precision: self.precision,

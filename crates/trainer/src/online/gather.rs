@@ -208,7 +208,7 @@ impl Gatherer<'_> {
         let ratings: Vec<Vec<Rating>> = groups.iter().flat_map(|g| g.ratings.iter().cloned()).collect();
         let table = self.table(&ratings)?;
         let (sums, kept) = (table.sums(), vec![true; samples.len()]);
-        let (old, reference, values, returns, credit) = (None, None, None, None, None);
+        let (old, reference, values, returns, shaped, credit) = (None, None, None, None, None, None);
         let groups = Groups::new(&of_row)?;
         Ok(Some(Batch {
             samples,
@@ -223,6 +223,7 @@ impl Gatherer<'_> {
             reference,
             values,
             returns,
+            shaped,
             credit,
         }))
     }
