@@ -12,10 +12,12 @@
 //! - [`OnlineRun`] is a stage that samples with its own policy: groups of completions, ratings, advantages, updates by a policy
 //!   gradient. Groups stay whole in every split, masks cover exactly the sampled tokens.
 //! - [`RewardRun`] trains a reward model on pairs; [`ModelReward`] scores completions with one.
+//! - [`DistilRun`] distils a teacher that is made of two earlier models.
 //! - A value that is not finite ends the run with the stage, the step and the row's file and line.
 
 mod checkpoint;
 mod constants;
+mod distil;
 mod error;
 mod feed;
 mod forward;
@@ -34,6 +36,7 @@ mod stage;
 mod step;
 
 pub use checkpoint::Saved;
+pub use distil::*;
 pub use error::TrainError;
 pub use kept::checkpointed_stage;
 pub use metrics::{Metrics, StepMetrics};

@@ -340,6 +340,7 @@ impl<O> Stage<O> {
             max_steps: self.max_steps,
             shuffle: self.shuffle,
             data_stage: self.data_stage,
+            swap_pairs: false,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,
             precision: self.precision,
