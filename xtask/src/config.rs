@@ -42,6 +42,22 @@ pub struct Experiment {
     pub evaluation: Evaluation,
     /// the stages, in order
     pub stages: Vec<AnyStage>,
+    /// stages that are held against each other at the end
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+}
+
+/// `[[comparisons]]`: a stage against a baseline, on the same held-out prompts.
+///
+/// Two arms of a run start from one earlier stage by their `init`; what the second does better stands in the summary and the
+/// report, with intervals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// a stage, or `model` for the start
+    pub stage: String,
+    /// what it is compared with: another stage, or `model`
+    pub baseline: String,
 }
 
 /// `[data]`: a preference file, and how rows are split and cut.
@@ -255,6 +271,30 @@ impl Experiment {
                     let problem = format!("stage `{}`: `{key}` is `{name}`, which is no earlier stage", stage.name());
                     return refuse(&problem, &format!("earlier are: {}", earlier.join(", ")));
                 }
+            }
+        }
+        self.check_comparisons().or_else(|(problem, help)| refuse(&problem, &help))
+    }
+
+    /// Problem and help.
+    fn check_comparisons(&self) -> Result<(), (String, String)> {
+        let names: Vec<&str> = self.stages.iter().map(AnyStage::name).chain(["model"]).collect();
+        for Comparison { stage, baseline } in &self.comparisons {
+            for (key, name) in [("stage", stage), ("baseline", baseline)] {
+                if !names.contains(&name.as_str()) {
+                    let near = nearest(name, names.iter().copied());
+                    let near = near.map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+                    let problem = format!("`comparisons`: `{key}` is `{name}`, which is no stage");
+                    return Err((problem, format!("{near}stages are: {}", names.join(", "))));
+                }
+            }
+            if stage == baseline {
+                let problem = format!("`comparisons`: `{stage}` is compared with itself");
+                return Err((problem, "give another baseline".into()));
+            }
+            if self.evaluation.prompts == 0 {
+                let help = "set evaluation.prompts, or remove the comparisons";
+                return Err(("`comparisons` compare answers, but `evaluation.prompts` is 0".into(), help.into()));
             }
         }
         Ok(())

@@ -44,7 +44,7 @@ pub use online::*;
 pub use progress::Progress;
 pub use reference::{ReferenceLogps, reference_logps};
 pub use reward::*;
-pub use rows::{RowKind, Rows};
+pub use rows::{RowKind, Rows, TokenRevision, TokenTriple};
 pub use run::StageRun;
 pub use schedule::{Schedule, learning_rate};
 pub use score::{PairScore, SequenceScore, pair_diagnostics, score_pairs, score_samples};

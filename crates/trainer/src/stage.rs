@@ -279,6 +279,10 @@ impl Stage {
             let input = self.objective.input();
             return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
         };
+        if kind != rows.kind() && matches!(kind, RowKind::Triples | RowKind::Revisions) {
+            let input = self.objective.input();
+            return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
+        }
         if kind != rows.kind() {
             return Err(refuse(format!("{name} was given the wrong kind of rows")));
         }

@@ -1,4 +1,5 @@
 //! What is measured on held-out rows after a stage.
+use super::comparison::{accuracy_gain, exact, right, win_rate};
 use super::prepare::{Model, Prepared, text_of};
 use super::result::{Answer, PairRow, StageResult};
 use crate::error::XtaskError;
@@ -7,7 +8,7 @@ use tropism_data::record::Source;
 use tropism_data::tokens::{TokenPair, TokenSample};
 use tropism_evaluation::{
     Figure, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
-    reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
+    reward_accuracy, reward_margin, wilson,
 };
 use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
@@ -151,9 +152,6 @@ fn accuracy(
     before: Option<&StageResult>,
     metrics: &mut Metrics,
 ) -> Result<(), XtaskError> {
-    let right = |answers: &[Answer]| -> Option<Vec<f64>> {
-        answers.iter().map(|a| a.verdict.map(|v| f64::from(u8::from(v.is_correct())))).collect()
-    };
     let Some(ours) = right(answers) else { return Ok(()) };
     let share = |keep: &dyn Fn(&Answer) -> bool| {
         let kept = || answers.iter().zip(&ours).filter(|(a, _)| keep(a));
@@ -169,11 +167,8 @@ fn accuracy(
             metrics.insert(format!("accuracy/{}", difficulty.name()), share(&|a| level(a) == Some(difficulty))?);
         }
     }
-    if let Some(theirs) = before.and_then(|b| right(&b.answers)).filter(|t| t.len() == ours.len()) {
-        // the same prompts in the same order: differences by answer
-        let gains: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a - b).collect();
-        let prompts: Vec<usize> = answers.iter().map(|a| a.prompt).collect();
-        metrics.insert("accuracy_gain".into(), clustered_mean(&gains, &prompts)?);
+    if let Some(gain) = before.map(|b| accuracy_gain(answers, &b.answers)).transpose()?.flatten() {
+        metrics.insert("accuracy_gain".into(), gain);
     }
     Ok(())
 }
@@ -209,12 +204,11 @@ fn divergence(
 
 /// Exact rewards, and the share of comparisons won against the stage before.
 fn rewards(answers: &[Answer], before: Option<&StageResult>, metrics: &mut Metrics) -> Result<(), XtaskError> {
-    let exact = |a: &[Answer]| a.iter().map(|a| a.reward).collect::<Option<Vec<f64>>>();
     let Some(ours) = exact(answers) else { return Ok(()) };
     let prompts: Vec<usize> = answers.iter().map(|a| a.prompt).collect();
     metrics.insert("reward".into(), clustered_mean(&ours, &prompts)?);
-    if let Some(theirs) = before.and_then(|b| exact(&b.answers)).filter(|t| t.len() == ours.len()) {
-        metrics.insert("win_rate".into(), win_rate_by_prompt(&ours, &theirs, &prompts)?.rate);
+    if let Some(rate) = before.map(|b| win_rate(answers, &b.answers)).transpose()?.flatten() {
+        metrics.insert("win_rate".into(), rate);
     }
     Ok(())
 }

@@ -184,6 +184,9 @@ impl AnyStage {
         let refuse = |name: &str, key, problem: &str| {
             Err(TrainError::Config { stage: name.to_owned(), key, problem: problem.to_owned() })
         };
+        if self.sampling().is_some() && each!(self, s => s.data_stage.is_some()) {
+            return refuse(self.name(), "data_stage", "is set, but the stage samples its rows; remove it");
+        }
         match self {
             AnyStage::OnlinePreference(s) if RowKind::of(&s.objective.objective) == Some(RowKind::Samples) => {
                 refuse(&s.name, "online_preference", "has a loss on single completions; call it rejection_sampling")

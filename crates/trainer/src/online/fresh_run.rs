@@ -74,7 +74,7 @@ where
     ) -> Result<Self, TrainError> {
         stage.check_prompts(prompts, &environment)?;
         let policy = stage.adapt(policy, seed)?;
-        let order = Order::new(prompts.len(), seed, true)?;
+        let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
         Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)
     }
@@ -339,7 +339,7 @@ impl<O> Stage<O> {
             epochs: self.epochs,
             max_steps: self.max_steps,
             shuffle: self.shuffle,
-            data_stage: self.data_stage,
+            data_stage: None,
             swap_pairs: false,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,

@@ -76,7 +76,7 @@ where
         let specs = if stage.objective.has_critic() { vec![critic] } else { vec![] };
         // values of 0 until something is learnt
         let heads = Heads::random(trunk.dims.hidden(), &specs, 0.0, seed)?;
-        let order = Order::new(prompts.len(), seed, true)?;
+        let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let streams = ["rollouts", "shuffles"].map(|what| Stream::new(seed, &format!("{}/{what}", stage.name)));
         let mut run = Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)?;
         run.process = process;

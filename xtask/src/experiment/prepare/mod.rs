@@ -18,7 +18,9 @@ use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_sam
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
 use tropism_rewards::Reward;
-use tropism_trainer::{AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward};
+use tropism_trainer::{
+    AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
+};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
