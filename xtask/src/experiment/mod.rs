@@ -1,11 +1,13 @@
 //! `cargo xtask experiment`: one run from data to report.
 mod comparison;
+mod distil;
 mod evaluate;
 pub(crate) mod folder;
 mod memory;
 pub(crate) mod pipeline;
 mod prepare;
 mod result;
+mod reward;
 mod show;
 mod toy;
 
