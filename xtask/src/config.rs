@@ -40,11 +40,31 @@ pub struct Experiment {
     /// what is measured after each stage
     #[serde(default)]
     pub evaluation: Evaluation,
+    /// how an answer is shown again for a better one; for methods and evaluations with revisions
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// the stages, in order
     pub stages: Vec<AnyStage>,
     /// stages that are held against each other at the end
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
+}
+
+/// `[revision]`: the prompt of a revision is the prompt, an answer, and a request for a better one. In a chat the request is a
+/// user's turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Revision {
+    /// what asks for a better answer
+    pub request: String,
+    /// how often held-out answers are revised after each stage; 0 for not at all
+    pub rounds: usize,
+}
+
+impl Default for Revision {
+    fn default() -> Self {
+        Revision { request: "Give a better answer.".into(), rounds: 3 }
+    }
 }
 
 /// `[[comparisons]]`: a stage against a baseline, on the same held-out prompts.
@@ -253,6 +273,9 @@ impl Experiment {
         }
         if self.evaluation.stop.iter().any(String::is_empty) {
             return refuse("`evaluation.stop` holds an empty text", "it would end every answer at once; leave it out");
+        }
+        if self.revision.as_ref().is_some_and(|r| r.request.trim().is_empty()) {
+            return refuse("`revision.request` is empty", "write what asks for a better answer, or leave it out");
         }
         if let Err(e) = self.evaluation.batching.check() {
             return refuse(&format!("`evaluation.batching`: {e}"), "leave it out for the default");

@@ -1,6 +1,8 @@
 //! Whole runs over the command line.
 #![allow(clippy::unwrap_used)]
 mod common;
+#[path = "runs/fresh.rs"]
+mod fresh;
 #[path = "runs/online.rs"]
 mod online;
 use common::{TINY, command, golden, run, text};

@@ -36,33 +36,34 @@ pub struct TokenTriple {
 /// A pair of which each side is also a revision of either side.
 ///
 /// ```text
-/// contexts:   prompt     prompt rejected request     prompt chosen request
+/// contexts:   prompt     after_rejected     after_chosen
 /// each with:  chosen, rejected
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenRevision {
     /// the pair
     pub pair: TokenPair,
-    /// what stands behind a shown answer and asks for a better one, the opening of the answer included
-    pub request: Vec<u32>,
+    /// the prompt that shows the rejected completion and asks for a better one
+    pub after_rejected: Vec<u32>,
+    /// the prompt that shows the chosen completion
+    pub after_chosen: Vec<u32>,
 }
 
 impl TokenRevision {
-    /// The prompt of a revision of `shown`.
-    pub fn context(prompt: &[u32], shown: &[u32], request: &[u32]) -> Vec<u32> {
-        [prompt, shown, request].concat()
+    /// Tokens of all contexts with both completions.
+    pub fn len(&self) -> usize {
+        self.pairs().iter().map(TokenPair::len).sum()
+    }
+
+    /// True where there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The pair in its three contexts: the prompt alone, behind the rejected and behind the chosen completion.
     fn pairs(&self) -> [TokenPair; 3] {
-        let p = &self.pair;
-        let behind = |prompt: &[u32], shown: &[u32]| TokenPair {
-            prompt: Self::context(prompt, shown, &self.request),
-            rejected_prompt: None,
-            ..p.clone()
-        };
-        let lost = p.rejected_prompt.as_deref().unwrap_or(&p.prompt);
-        [p.clone(), behind(lost, &p.rejected), behind(&p.prompt, &p.chosen)]
+        let behind = |prompt: &Vec<u32>| TokenPair { prompt: prompt.clone(), rejected_prompt: None, ..self.pair.clone() };
+        [self.pair.clone(), behind(&self.after_rejected), behind(&self.after_chosen)]
     }
 }
 
@@ -169,7 +170,7 @@ impl Rows {
             Rows::Triples(t) => {
                 t.iter().map(|t| t.prompt.len() + t.completions.iter().map(Vec::len).sum::<usize>()).collect()
             }
-            Rows::Revisions(r) => r.iter().map(|r| r.pairs().iter().map(TokenPair::len).sum()).collect(),
+            Rows::Revisions(r) => r.iter().map(TokenRevision::len).collect(),
         }
     }
 
@@ -202,7 +203,9 @@ impl Rows {
         match self {
             Rows::Pairs(p) => pair(&p[row]),
             Rows::Triples(t) => [&t[row].prompt].into_iter().chain(&t[row].completions).map(Vec::as_slice).collect(),
-            Rows::Revisions(r) => pair(&r[row].pair).into_iter().chain([r[row].request.as_slice()]).collect(),
+            Rows::Revisions(r) => {
+                pair(&r[row].pair).into_iter().chain([&r[row].after_rejected[..], &r[row].after_chosen[..]]).collect()
+            }
             Rows::Samples(s) => vec![&s[row].prompt, &s[row].completion],
             Rows::Unpaired(s) => vec![&s[row].0.prompt, &s[row].0.completion],
         }

@@ -93,7 +93,7 @@ fn prompts(args: &BenchGrpoArgs, tokenizer: &Tokenizer) -> Result<Vec<PromptRow>
         };
         let tokens = tokenizer.encode(&text)?;
         if !tokens.is_empty() && tokens.len() <= MAX_PROMPT && prompts.len() < needed {
-            prompts.push(PromptRow { source: pair.source, tokens, text, truth: None });
+            prompts.push(PromptRow::new(pair.source, tokens, text, None));
         }
     }
     if prompts.len() < needed {

@@ -2,7 +2,9 @@
 use super::result::{Answer, ComparisonResult, StageResult};
 use crate::config::Comparison;
 use crate::error::XtaskError;
-use tropism_evaluation::{Figure, clustered_mean, win_rate_by_prompt};
+use std::collections::BTreeMap;
+use tropism_evaluation::{Figure, clustered_mean, mean_interval, win_rate_by_prompt};
+use tropism_rewards::{Circle, STYLES};
 
 /// 1 for right answers, 0 for others; nothing where answers have no verdict.
 pub(super) fn right(answers: &[Answer]) -> Option<Vec<f64>> {
@@ -49,8 +51,18 @@ pub(super) fn win_rate(ours: &[Answer], theirs: &[Answer]) -> Result<Option<Figu
     Ok(Some(win_rate_by_prompt(&a, &b, &prompts)?.rate))
 }
 
+/// Shares of a judge's styles by prompt.
+fn shares(result: &StageResult) -> Option<Vec<[f64; 3]>> {
+    let columns: Vec<&Vec<f64>> = STYLES.iter().map(|s| result.values.get(&format!("style/{s}"))).collect::<Option<_>>()?;
+    Some((0..columns[0].len()).map(|i| [columns[0][i], columns[1][i], columns[2][i]]).collect())
+}
+
 /// The comparisons that a configuration asks for, of stages that are done.
-pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<Vec<ComparisonResult>, XtaskError> {
+pub(super) fn compare(
+    wanted: &[Comparison],
+    results: &[StageResult],
+    judge: Option<&Circle>,
+) -> Result<Vec<ComparisonResult>, XtaskError> {
     let find = |name: &str| results.iter().find(|r| r.name == name);
     let mut out = vec![];
     for Comparison { stage, baseline } in wanted {
@@ -62,7 +74,17 @@ pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<
             ("reward_gain", gain(a, b, exact)?),
             ("completions/mean_length_gain", gain(a, b, length)?),
         ];
-        let metrics = figures.into_iter().filter_map(|(name, f)| Some((name.to_owned(), f?))).collect();
+        let mut metrics: BTreeMap<String, Figure> =
+            figures.into_iter().filter_map(|(name, f)| Some((name.to_owned(), f?))).collect();
+        for (name, values) in &ours.values {
+            let Some(others) = theirs.values.get(name).filter(|o| o.len() == values.len()) else { continue };
+            let gains: Vec<f64> = values.iter().zip(others).map(|(a, b)| a - b).collect();
+            metrics.insert(format!("{name}_gain"), mean_interval(&gains)?);
+        }
+        if let Some((a, b)) = judge.and_then(|_| shares(ours).zip(shares(theirs))).filter(|(a, b)| a.len() == b.len()) {
+            let rates: Vec<f64> = a.iter().zip(&b).filter_map(|(a, b)| Some(judge?.win_rate(*a, *b))).collect();
+            metrics.insert("judge/win_rate".into(), mean_interval(&rates)?);
+        }
         out.push(ComparisonResult { stage: stage.clone(), baseline: baseline.clone(), metrics });
     }
     Ok(out)
@@ -72,7 +94,6 @@ pub(super) fn compare(wanted: &[Comparison], results: &[StageResult]) -> Result<
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use tropism_rewards::Verdict;
 
     fn stage(name: &str, right: [bool; 4], rewards: [f64; 4], tokens: usize) -> StageResult {
@@ -86,7 +107,8 @@ mod tests {
             verdict: verdict(right[i]),
         };
         let (metrics, answers) = (BTreeMap::new(), (0..4).map(answer).collect());
-        StageResult { name: name.into(), method: "sft".into(), seconds: 0.0, steps: 0, tokens: 0, metrics, answers }
+        let values = BTreeMap::from([("extra".to_owned(), rewards[..2].to_vec())]);
+        StageResult { name: name.into(), method: "sft".into(), seconds: 0.0, steps: 0, tokens: 0, metrics, answers, values }
     }
 
     #[test]
@@ -94,11 +116,12 @@ mod tests {
         let a = stage("a", [true, true, true, false], [1.0, 1.0, 1.0, 0.0], 5);
         let b = stage("b", [false, true, false, false], [0.0, 1.0, 0.0, 0.0], 3);
         let wanted = |stage: &str, baseline: &str| Comparison { stage: stage.into(), baseline: baseline.into() };
-        let found = compare(&[wanted("a", "b"), wanted("b", "a")], &[a, b]).unwrap();
+        let found = compare(&[wanted("a", "b"), wanted("b", "a")], &[a, b], None).unwrap();
         let value = |i: usize, name: &str| found[i].metrics[name].value;
         assert_eq!(value(0, "accuracy_gain"), 0.5);
         assert_eq!(value(0, "reward_gain"), 0.5);
         assert_eq!(value(0, "completions/mean_length_gain"), 2.0);
+        assert_eq!(value(0, "extra_gain"), 0.5);
         // of each prompt four comparisons, ties by half: (2 + 2/2) / 4 and (2 + 2/2) / 4
         assert_eq!(value(0, "win_rate"), 0.75);
         assert_eq!(value(0, "win_rate") + value(1, "win_rate"), 1.0);
@@ -110,7 +133,8 @@ mod tests {
         let a = stage("a", [true; 4], [1.0; 4], 5);
         let mut b = stage("b", [true; 4], [1.0; 4], 5);
         b.answers.truncate(2);
-        let found = compare(&[Comparison { stage: "a".into(), baseline: "b".into() }], &[a, b]).unwrap();
+        b.values.clear();
+        let found = compare(&[Comparison { stage: "a".into(), baseline: "b".into() }], &[a, b], None).unwrap();
         assert!(found[0].metrics.is_empty());
     }
 }

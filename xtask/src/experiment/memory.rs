@@ -2,7 +2,7 @@
 use super::prepare::Model;
 use crate::config::Experiment;
 use crate::error::XtaskError;
-use tropism_trainer::Precision;
+use tropism_trainer::{AnyStage, Precision};
 
 /// Program, tokenizer, rows and what allocators keep.
 const BASE: u64 = 300 << 20;
@@ -42,8 +42,12 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize, prompt
         let trained = stage.adapt(model.clone(), 0)?.parameters();
         let fixed = fixed(model.parameters(), trained, stage.optimizer_state());
         let footprint = model.config().footprint(fixed, stage.gradient_checkpointing());
-        let group = stage.sampling().map(|(rollout, _)| prompt + rollout.group * rollout.max_new_tokens);
-        let longest = group.unwrap_or(longest);
+        let longest = match (&*stage, stage.sampling()) {
+            (AnyStage::PolicyGradient(_), Some((rollout, _))) => prompt + rollout.group * rollout.max_new_tokens,
+            // rows hold three completions at most, of which some may be the data's
+            (_, Some((rollout, _))) => longest.max(prompt + 3 * rollout.max_new_tokens),
+            (_, None) => longest,
+        };
         let most = footprint.tokens(limit.saturating_sub(BASE), 1, size_of::<f32>()).unwrap_or(0);
         if most < longest {
             let needed = BASE + 4 * (footprint.weights + longest * footprint.per_token) as u64;

@@ -1,5 +1,6 @@
 //! `cargo xtask experiment`: one run from data to report.
 mod comparison;
+mod direction;
 mod distil;
 mod evaluate;
 pub(crate) mod folder;
@@ -8,6 +9,7 @@ pub(crate) mod pipeline;
 mod prepare;
 mod result;
 mod reward;
+mod revision;
 mod show;
 mod toy;
 
@@ -79,7 +81,7 @@ fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
 
 fn stages(run: &RunFolder, prepared: &Prepared) -> Result<(), XtaskError> {
     let results = pipeline::run(run, prepared)?;
-    let comparisons = comparison::compare(&prepared.config.comparisons, &results)?;
+    let comparisons = comparison::compare(&prepared.config.comparisons, &results, prepared.circle())?;
     let summary = Summary::new(&prepared.config, &results, &comparisons);
     run.write_summary(&summary)?;
     run.write_model(prepared, &results)?;

@@ -1,7 +1,7 @@
 //! The stages of a run, one after the other, each kept on disk when it is done.
 use super::evaluate::evaluate;
 use super::folder::{RunFolder, json, json_lines};
-use super::prepare::{Model, Prepared, unknown};
+use super::prepare::{Model, ModelHeads, Prepared, unknown};
 use super::result::{PairRow, StageResult};
 use crate::error::XtaskError;
 use std::path::Path;
@@ -19,6 +19,8 @@ pub(crate) const PAIRS: &str = "pairs.jsonl";
 
 /// The policy at the end of a stage, its steps and tokens.
 pub(super) type Trained = (Model, usize, usize);
+/// Where a stage's heads stand in its folder.
+const HEADS: &str = "heads";
 
 /// The model that a stage ended with; `model` is the one at the start.
 pub(super) fn load_stage(run: &RunFolder, prepared: &Prepared, name: &str) -> Result<Model, XtaskError> {
@@ -44,8 +46,8 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
     let start = match finished(&run.stage("model"))? {
         Some(r) => r,
         None => {
-            let (r, pairs) = evaluate(prepared, &prepared.model, None, &results, "model")?;
-            keep(run, &r, &pairs, None, None)?;
+            let (r, pairs) = evaluate(prepared, &prepared.model, None, None, &results, "model")?;
+            keep(run, &r, &pairs, None, None, None)?;
             r
         }
     };
@@ -79,24 +81,28 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageRe
         _ => policy.clone(),
     };
     reference.precision = stage.precision().into();
-    let clock = Instant::now();
+    let (clock, mut heads) = (Instant::now(), None);
     let (policy, steps, tokens) = match stage {
         AnyStage::Rows(s) => train(run, prepared, s, policy, &reference)?,
         AnyStage::PolicyGradient(s) => train_online(run, prepared, s, policy, &reference)?,
-        AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => train_fresh(run, prepared, s, policy, &reference)?,
+        AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
+            let (trained, found) = train_fresh(run, prepared, s, policy, &reference)?;
+            heads = found;
+            trained
+        }
         AnyStage::Distil(s) => super::distil::train(run, prepared, s, policy)?,
         other => return Err(unknown(other)),
     };
     let seconds = clock.elapsed().as_secs_f64();
     let adapted = policy.adapter().is_some().then(|| policy.clone());
     let policy = if adapted.is_some() { policy.merged()? } else { policy };
-    let (mut result, pairs) = evaluate(prepared, &policy, Some((stage, &reference)), before, stage.name())?;
+    let (mut result, pairs) = evaluate(prepared, &policy, heads.as_ref(), Some((stage, &reference)), before, stage.name())?;
     (result.seconds, result.steps, result.tokens) = (seconds, steps, tokens);
     let base = match init {
         "model" => prepared.config.model.path.clone().unwrap_or_default(),
         name => run.stage(name),
     };
-    keep(run, &result, &pairs, Some(&policy), adapted.as_ref().map(|a| (a, base.as_path())))?;
+    keep(run, &result, &pairs, Some(&policy), heads.as_ref(), adapted.as_ref().map(|a| (a, base.as_path())))?;
     Ok(result)
 }
 
@@ -175,13 +181,13 @@ fn train_fresh(
     stage: &Stage<FreshOptions>,
     policy: Model,
     reference: &Model,
-) -> Result<Trained, XtaskError> {
+) -> Result<(Trained, Option<ModelHeads>), XtaskError> {
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
     let reference = stage.objective.needs_reference().then(|| reference.clone());
     let models = super::reward::models(run, &stage.objective.rewards, stage.micro_batch_tokens)?;
     prepared.sampled_by(|environment| {
         let environment = &Environment { models: Some(&models), ..*environment };
-        let questions = &prepared.questions;
+        let questions = prepared.asked(stage);
         let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
             Some(name) if name == stage.name => {
                 let (training, bytes) = FreshRun::restore(stage, questions, reference, *environment, &checkpoint)?;
@@ -196,7 +202,8 @@ fn train_fresh(
         let progress = Progress::new(&stage.name, training.total(), training.done());
         training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
         let (steps, tokens) = (training.done(), training.tokens());
-        Ok((training.into_policy(), steps, tokens))
+        let heads = training.heads().cloned();
+        Ok(((training.into_policy(), steps, tokens), heads))
     })
 }
 
@@ -217,6 +224,7 @@ fn keep(
     result: &StageResult,
     pairs: &[PairRow],
     model: Option<&Model>,
+    heads: Option<&ModelHeads>,
     adapter: Option<(&Model, &Path)>,
 ) -> Result<(), XtaskError> {
     let stages = run.path().join("stages");
@@ -224,6 +232,11 @@ fn keep(
     let writer = FolderWriter::new(&run.stage(&result.name))?;
     if let Some(model) = model {
         model.save(writer.path(), tropism_lm::WeightDtype::F32)?;
+    }
+    if let Some(heads) = heads {
+        let folder = writer.path().join(HEADS);
+        std::fs::create_dir_all(&folder).map_err(XtaskError::io(&folder))?;
+        heads.save(&folder, tropism_lm::WeightDtype::F32)?;
     }
     if let Some((model, base)) = adapter {
         let folder = writer.path().join("adapter");

@@ -82,6 +82,9 @@ pub struct StageResult {
     pub metrics: BTreeMap<String, Figure>,
     /// answers to the held-out prompts
     pub answers: Vec<Answer>,
+    /// further figures by name, a value for each held-out prompt
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Vec<f64>>,
 }
 
 /// `summary.json`.

@@ -83,7 +83,7 @@ fn evaluate(
         }
     }
     let (name, method) = (stage.name.clone(), "reward_model".to_owned());
-    Ok(StageResult { name, method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers: vec![] })
+    Ok(StageResult { name, method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers: vec![], values: BTreeMap::new() })
 }
 
 fn keep(run: &RunFolder, result: &StageResult, model: &RewardModel<Loaded, f32>) -> Result<(), XtaskError> {

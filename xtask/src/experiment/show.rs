@@ -30,6 +30,7 @@ pub(super) fn plan(p: &Prepared) -> String {
             AnyStage::Rows(s) => (p.rows(s).map_or(0, |rows| rows.len()), "rows"),
             AnyStage::RewardModel(s) => (p.pairs_of(s).map_or(0, |rows| rows.len()), "rows"),
             AnyStage::Distil(s) if !s.objective.on_policy() => (p.pairs_of(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => (p.asked(s).len(), "prompts"),
             _ => (p.questions.len(), "prompts"),
         };
         out += &format!("  stage {}: {}, {rows} {what}, {} steps\n", stage.name(), stage.method(), stage.steps(rows));

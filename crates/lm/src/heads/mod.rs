@@ -1,8 +1,10 @@
 //! Heads beside the language model's: linear maps from the trunk's states to a value, a reward, or several of either.
 mod classifier;
 mod headed;
+mod language;
 
 pub use headed::{Headed, last_tokens};
+pub use language::LanguageHeads;
 
 use crate::dims::Outputs;
 use crate::error::LmError;

@@ -192,7 +192,8 @@ where
             (DistilSource::Rows(rows), _) => return Ok((picked.iter().map(|&r| rows[r].clone()).collect(), figures)),
             _ => return Ok((vec![], figures)),
         };
-        let answers = sample(&self.policy, rollout, environment.stops, prompts, picked, self.rollouts.bits())?;
+        let asked: Vec<&[u32]> = picked.iter().map(|&row| prompts[row].tokens.as_slice()).collect();
+        let answers = sample(&self.policy, rollout, environment.stops, &asked, self.rollouts.bits())?;
         let all = || answers.iter().flatten();
         let n = all().count().max(1) as f64;
         let tokens: usize = all().map(|a| a.tokens.len()).sum();

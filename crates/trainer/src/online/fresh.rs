@@ -1,30 +1,33 @@
 //! Stages that learn a loss on rows which they make of their own completions.
-use super::gather::Group;
+use super::directions::Directions;
+use super::fresh_rows::POLICY_CHOSEN;
 use super::options::RolloutOptions;
-use super::rewards::{WeightedReward, rewards_problem};
+use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
 use crate::error::TrainError;
-use crate::rows::{RowKind, Rows};
+use crate::rows::RowKind;
 use crate::stage::Stage;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use tropism_data::tokens::{TokenPair, TokenSample};
-use tropism_lm::Answer;
 use tropism_objectives::Objective;
-
-use super::gather::PromptRow;
 
 /// A stage that samples completions, rates them, makes rows of them, and learns from these by a loss on rows.
 ///
 /// | rows of the loss | made of a group |
 /// |---|---|
-/// | pairs | the best against the worst by reward; nothing of a group whose rewards are all equal |
+/// | pairs | as `pairs` says: the best against the worst by reward, or all that differ enough |
 /// | pairs, for a loss that reads `policy_sample_chosen` | each completion of the policy against one of the reference, the better one chosen; ties left out |
+/// | pairs, for a loss that reads `objective` | as pairs, once by each of the rewards with a weight; the reward's place among these is the objective |
+/// | pairs with a third completion (SELM) | of each completion of the reference and all others the best and the worst, and itself as third |
 /// | single completions with a verdict | all of them, desirable where the reward is above the group's mean |
 /// | single completions | the `best` of them by reward |
 ///
-/// A pair brings the columns `score_gap`, `win_rate/chosen` and `win_rate/rejected` (the share of the group's other completions
+/// Groups are never split, and one whose rewards are all equal makes no pair; the figures `frac_reward_zero_std` and `rows` count
+/// both. With `data_completions` the prompts are those of the data's pairs, and both sides of the pair join the group; SELM then
+/// ranks the data's two and the reference's, and the policy does not sample.
+///
+/// A pair brings the columns `score_gap`, `win_rate/chosen` and `win_rate/rejected` (the share of the policy's other completions
 /// that one is better than, ties by half), and `policy_sample_chosen` where a side is the reference's. One step of the stage is one
-/// rollout of `batch_size` prompts and one update. Log-probabilities in the loss are those of the model itself, whatever the
+/// rollout of `batch_size` prompts and one update. Where the reward is a judge's alone, it is the win rate itself. Log-probabilities in the loss are those of the model itself, whatever the
 /// temperature of the rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,120 +39,136 @@ pub struct FreshOptions {
     pub rollout: RolloutOptions,
     /// what completions are rated by; the reward is the weighted sum
     pub rewards: BTreeMap<String, WeightedReward>,
+    /// which completions of a group make pairs
+    #[serde(default)]
+    pub pairs: PairRule,
     /// completions of a group that a loss on single ones learns from
     #[serde(default = "one")]
     pub best: usize,
+    /// sample from the prompts of the data's pairs, whose sides join each group
+    #[serde(default)]
+    pub data_completions: bool,
+    /// an output head for each reward, for a loss whose pairs are labelled by one of them (MAH-DPO)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<HeadOptions>,
+    /// directions of two rewards that the prompts tell
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directions: Option<Directions>,
     /// after this many steps, and each time again, the policy as it then is becomes the reference; 0: the reference stays
     #[serde(default)]
     pub reference_every: usize,
+}
+
+/// Heads of their own for several objectives. The policy samples by the even mix of all heads; the reference is the model that the
+/// stage began with, whose one head is every head's reference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeadOptions {
+    /// deviation of the normal noise on the copies of the output projection that the heads begin as
+    pub noise: f64,
+}
+
+impl Default for HeadOptions {
+    fn default() -> Self {
+        HeadOptions { noise: 1e-3 }
+    }
+}
+
+/// Which completions of a group make pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PairRule {
+    /// one pair of a group, or all
+    pub choose: Choose,
+    /// least difference of the rewards; whatever it is, equal rewards make no pair
+    pub margin: f64,
+}
+
+/// The pairs of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choose {
+    /// the best against the worst
+    #[default]
+    BestWorst,
+    /// every completion against every worse one
+    All,
+}
+
+impl PairRule {
+    pub(crate) fn holds(&self, gap: f64) -> bool {
+        gap > 0.0 && gap >= self.margin
+    }
 }
 
 fn one() -> usize {
     1
 }
 
-/// The column that asks for completions of the reference.
-const POLICY_CHOSEN: &str = "policy_sample_chosen";
+/// The column that says which reward a pair is labelled by.
+pub(crate) const OBJECTIVE: &str = "objective";
 
 impl FreshOptions {
     /// A loss with one reward and the defaults of a recipe.
     pub fn new(objective: Objective, reward: impl Into<String>, function: WeightedReward) -> Self {
-        let rewards = BTreeMap::from([(reward.into(), function)]);
-        FreshOptions { objective, rollout: RolloutOptions::default(), rewards, best: 1, reference_every: 0 }
+        FreshOptions {
+            objective,
+            rollout: RolloutOptions::default(),
+            rewards: BTreeMap::from([(reward.into(), function)]),
+            pairs: PairRule::default(),
+            best: 1,
+            data_completions: false,
+            heads: None,
+            directions: None,
+            reference_every: 0,
+        }
+    }
+
+    fn reads(&self, column: &str) -> bool {
+        self.objective.columns().iter().any(|c| c.name == column)
     }
 
     /// Whether pairs have a side of the reference's.
     pub(crate) fn against_reference(&self) -> bool {
-        self.objective.columns().iter().any(|c| c.name == POLICY_CHOSEN)
+        self.reads(POLICY_CHOSEN)
     }
 
-    /// Rows of the groups; `others` are the reference's completions of the same prompts, rated the same way.
-    pub(crate) fn rows(&self, prompts: &[PromptRow], groups: &[Group], others: &[Group]) -> Rows {
-        match RowKind::of(&self.objective) {
-            Some(RowKind::Pairs) if self.against_reference() => {
-                let both = groups.iter().zip(others);
-                Rows::Pairs(both.flat_map(|(ours, theirs)| against(&prompts[ours.prompt], ours, theirs)).collect())
-            }
-            Some(RowKind::Pairs) => Rows::Pairs(groups.iter().filter_map(|g| extremes(&prompts[g.prompt], g)).collect()),
-            Some(RowKind::Unpaired) => Rows::Unpaired(groups.iter().flat_map(|g| judged(&prompts[g.prompt], g)).collect()),
-            _ => Rows::Samples(groups.iter().flat_map(|g| best(&prompts[g.prompt], g, self.best)).collect()),
-        }
+    /// Whether pairs are made by each reward.
+    pub(crate) fn by_aspect(&self) -> bool {
+        self.reads(OBJECTIVE)
     }
-}
 
-fn sample(prompt: &PromptRow, answer: &Answer) -> TokenSample {
-    TokenSample { source: prompt.source.clone(), prompt: prompt.tokens.clone(), completion: answer.tokens.clone() }
-}
-
-/// Completions with a reward, best first; equal ones in the order in which they were sampled.
-fn ranked(group: &Group) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..group.sums.len()).filter(|&i| !group.sums[i].is_nan()).collect();
-    order.sort_by(|&a, &b| group.sums[b].total_cmp(&group.sums[a]));
-    order
-}
-
-/// The share of the others that a completion is better than.
-fn win_rate(group: &Group, one: usize) -> f64 {
-    let others: Vec<f64> =
-        (0..group.sums.len()).filter(|&i| i != one && !group.sums[i].is_nan()).map(|i| group.sums[i]).collect();
-    let wins = others.iter().map(|r| {
-        if group.sums[one] > *r {
-            1.0
-        } else if group.sums[one] == *r {
-            0.5
-        } else {
-            0.0
-        }
-    });
-    wins.sum::<f64>() / others.len().max(1) as f64
-}
-
-fn pair(prompt: &PromptRow, chosen: &Answer, rejected: &Answer, numbers: &[(&str, f64)]) -> TokenPair {
-    TokenPair {
-        source: prompt.source.clone(),
-        prompt: prompt.tokens.clone(),
-        chosen: chosen.tokens.clone(),
-        rejected: rejected.tokens.clone(),
-        rejected_prompt: None,
-        numbers: numbers.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+    /// Name and weight of the rewards that pairs are labelled by, with their places among all rewards.
+    pub fn aspects(&self) -> impl Iterator<Item = (usize, &String, f64)> {
+        let all = self.rewards.iter().enumerate();
+        all.filter(|(_, (_, r))| r.weight != 0.0).map(|(place, (name, r))| (place, name, r.weight))
     }
-}
 
-/// The best against the worst.
-fn extremes(prompt: &PromptRow, group: &Group) -> Option<TokenPair> {
-    let order = ranked(group);
-    let (&won, &lost) = (order.first()?, order.last()?);
-    let gap = group.sums[won] - group.sums[lost];
-    let rates = [("win_rate/chosen", win_rate(group, won)), ("win_rate/rejected", win_rate(group, lost))];
-    let numbers = [("score_gap", gap), rates[0], rates[1]];
-    (gap > 0.0).then(|| pair(prompt, &group.answers[won], &group.answers[lost], &numbers))
-}
+    /// Whether the reward is a judge's alone, and so the share of the others that a completion is better than.
+    pub(crate) fn by_judge(&self) -> bool {
+        let mut all = self.rewards.values().filter(|r| r.weight != 0.0);
+        all.next().is_some_and(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight == 1.0)
+            && all.next().is_none()
+    }
 
-/// Each completion of the policy against one of the reference.
-fn against(prompt: &PromptRow, ours: &Group, theirs: &Group) -> Vec<TokenPair> {
-    let versus = |i: usize| {
-        let gap = ours.sums[i] - theirs.sums[i];
-        let (a, b) = (&ours.answers[i], &theirs.answers[i]);
-        let won = gap > 0.0;
-        let numbers = [("score_gap", gap.abs()), (POLICY_CHOSEN, f64::from(u8::from(won)))];
-        let (chosen, rejected) = if won { (a, b) } else { (b, a) };
-        (gap.abs() > 0.0).then(|| pair(prompt, chosen, rejected, &numbers))
-    };
-    (0..ours.answers.len().min(theirs.answers.len())).filter_map(versus).collect()
-}
+    fn kind(&self) -> Option<RowKind> {
+        RowKind::of(&self.objective)
+    }
 
-/// All completions, desirable above the mean of a group whose rewards differ.
-fn judged(prompt: &PromptRow, group: &Group) -> Vec<(TokenSample, bool)> {
-    let order = ranked(group);
-    let mean = order.iter().map(|&i| group.sums[i]).sum::<f64>() / order.len().max(1) as f64;
-    let differ = order.iter().any(|&i| group.sums[i] != group.sums[order[0]]);
-    let kept = order.iter().filter(|_| differ);
-    kept.map(|&i| (sample(prompt, &group.answers[i]), group.sums[i] > mean)).collect()
-}
+    /// Whether the reference samples.
+    pub(crate) fn reference_samples(&self) -> bool {
+        self.against_reference() || self.kind() == Some(RowKind::Triples)
+    }
 
-/// The best of a group.
-fn best(prompt: &PromptRow, group: &Group, n: usize) -> Vec<TokenSample> {
-    ranked(group).into_iter().take(n).map(|i| sample(prompt, &group.answers[i])).collect()
+    /// Whether the policy samples.
+    pub(crate) fn policy_samples(&self) -> bool {
+        !(self.kind() == Some(RowKind::Triples) && self.data_completions)
+    }
+
+    /// Whether a reference model is read, by the loss or to sample from.
+    pub fn needs_reference(&self) -> bool {
+        self.objective.needs_reference() || self.reference_samples()
+    }
 }
 
 impl Stage<FreshOptions> {
@@ -160,84 +179,88 @@ impl Stage<FreshOptions> {
     pub fn check(&self) -> Result<(), TrainError> {
         let o = &self.objective;
         o.objective.check()?;
-        self.check_shared((o.objective.name(), o.objective.needs_reference() || o.against_reference()))?;
-        let refuse = |(key, problem)| Err(TrainError::Config { stage: self.name.clone(), key, problem });
-        if let Some(found) = o.rollout.problem().or_else(|| rewards_problem(&o.rewards)) {
-            return refuse(found);
+        self.check_shared((o.objective.name(), o.needs_reference()))?;
+        if o.heads.is_some() && !self.freeze.is_empty() {
+            let problem = "is set beside `heads`, which train the whole model; remove one of the two".to_owned();
+            return Err(TrainError::Config { stage: self.name.clone(), key: "freeze", problem });
         }
-        let name = o.objective.name();
-        let Some(kind) = RowKind::of(&o.objective) else {
-            let input = o.objective.input();
-            return refuse(("objective", format!("is {name}, which reads {input}; stages cannot make such rows yet")));
-        };
-        if kind != RowKind::Samples && !o.against_reference() && o.rollout.group < 2 {
-            return refuse(("rollout.group", format!("is {}, but rows of {name} compare completions", o.rollout.group)));
+        let found = o.rollout.problem().or_else(|| rewards_problem(&o.rewards)).or_else(|| o.problem());
+        match found {
+            None => Ok(()),
+            Some((key, problem)) => Err(TrainError::Config { stage: self.name.clone(), key, problem }),
         }
-        if o.best == 0 || o.best > o.rollout.group || (kind != RowKind::Samples && o.best != 1) {
-            let problem =
-                format!("is {}; it is for losses on single completions, from 1 to the group's {}", o.best, o.rollout.group);
-            return refuse(("best", problem));
-        }
-        if o.reference_every > 0 && !(o.objective.needs_reference() || o.against_reference()) {
-            return refuse(("reference_every", format!("is set, but {name} reads no reference; remove it")));
-        }
-        Ok(())
     }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use tropism_data::record::Source;
-    use tropism_lm::End;
-    use tropism_objectives::{Dpo, Kto, Sft, Xpo};
-
-    fn group(sums: &[f64]) -> Group {
-        let answer = |i: usize| Answer {
-            tokens: vec![i as u32],
-            end: End::Length,
-            model_logps: vec![-1.0],
-            sampling_logps: vec![-1.0],
-            text: None,
+impl FreshOptions {
+    /// What is wrong with the options: key, problem.
+    fn problem(&self) -> Option<(&'static str, String)> {
+        let (name, group) = (self.objective.name(), self.rollout.group);
+        let known = self.kind().filter(|kind| match kind {
+            RowKind::Triples => matches!(self.objective, Objective::Selm(_)),
+            RowKind::Revisions => false,
+            _ => true,
+        });
+        let Some(kind) = known else {
+            let input = self.objective.input();
+            return Some(("objective", format!("is {name}, which reads {input}; stages cannot make such rows yet")));
         };
-        Group { prompt: 0, answers: (0..sums.len()).map(answer).collect(), ratings: vec![], sums: sums.to_vec() }
+        let compares = matches!(kind, RowKind::Pairs | RowKind::Unpaired) && !self.against_reference();
+        if compares && group < 2 && !self.data_completions {
+            return Some(("rollout.group", format!("is {group}, but rows of {name} compare completions")));
+        }
+        let single = kind == RowKind::Samples;
+        if self.best == 0 || self.best > group || (!single && self.best != 1) {
+            let problem = format!("is {}; it is for losses on single completions, from 1 to the group's {group}", self.best);
+            return Some(("best", problem));
+        }
+        if self.reference_every > 0 && !self.needs_reference() {
+            return Some(("reference_every", format!("is set, but {name} reads no reference; remove it")));
+        }
+        let judged = self.rewards.values().any(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight != 0.0);
+        if judged && (self.reference_samples() || self.data_completions || group < 2) {
+            let problem = "has a judge, who compares the policy's completions of a group with each other; here there is none, or only \
+                           one, or others beside them";
+            return Some(("rewards", problem.into()));
+        }
+        if self.directions.is_some() && self.data_completions {
+            return Some((
+                "directions",
+                "is set beside `data_completions`, whose prompts tell none; remove one of the two".into(),
+            ));
+        }
+        if let Some(heads) = &self.heads {
+            if !self.by_aspect() {
+                return Some((
+                    "heads",
+                    format!("is set, but pairs of {name} have no objective; remove it, or take mah_dpo"),
+                ));
+            }
+            if !(heads.noise >= 0.0 && heads.noise.is_finite()) {
+                return Some(("heads.noise", format!("is {}, it must be 0 or more", heads.noise)));
+            }
+        }
+        let told = self.directions.as_ref().and_then(|d| d.problem(&self.rewards));
+        told.or_else(|| self.pairs_problem(kind))
     }
 
-    fn rows(objective: Objective, best: usize, ours: &[f64], theirs: &[f64]) -> Rows {
-        let prompt = PromptRow { source: Source::row("p", 1), tokens: vec![9], text: String::new(), truth: None };
-        let function = toml::from_str("function = { type = 'world' }").unwrap();
-        let options = FreshOptions { best, ..FreshOptions::new(objective, "r", function) };
-        options.rows(&[prompt], &[group(ours)], &[group(theirs)])
-    }
-
-    #[test]
-    fn pairs_are_the_best_against_the_worst() {
-        let Rows::Pairs(pairs) = rows(Dpo::default().into(), 1, &[0.5, 2.0, f64::NAN, 0.0, 2.0], &[]) else { panic!() };
-        assert_eq!((pairs[0].chosen.as_slice(), pairs[0].rejected.as_slice()), ([1].as_slice(), [3].as_slice()));
-        assert_eq!(pairs[0].numbers["score_gap"], 2.0);
-        // better than two of three others, and equal to one; better than none
-        assert_eq!((pairs[0].numbers["win_rate/chosen"], pairs[0].numbers["win_rate/rejected"]), (2.5 / 3.0, 0.0));
-        assert!(rows(Dpo::default().into(), 1, &[1.0, 1.0], &[]).is_empty());
-        assert!(rows(Dpo::default().into(), 1, &[f64::NAN, 1.0], &[]).is_empty());
-    }
-
-    #[test]
-    fn a_loss_that_explores_gets_the_reference_s_completions() {
-        let Rows::Pairs(pairs) = rows(Xpo::default().into(), 1, &[1.0, 0.0, 1.0], &[0.0, 1.0, 1.0]) else { panic!() };
-        assert_eq!(pairs.len(), 2);
-        assert_eq!((pairs[0].numbers[POLICY_CHOSEN], pairs[1].numbers[POLICY_CHOSEN]), (1.0, 0.0));
-    }
-
-    #[test]
-    fn single_completions_are_the_best_or_judged_against_the_mean() {
-        let Rows::Samples(samples) = rows(Sft::default().into(), 2, &[0.0, 3.0, 1.0], &[]) else { panic!() };
-        assert_eq!(samples.iter().map(|s| s.completion[0]).collect::<Vec<_>>(), [1, 2]);
-        let Rows::Unpaired(all) = rows(Kto::default().into(), 1, &[0.0, 3.0, 1.0], &[]) else { panic!() };
-        assert_eq!(
-            all.iter().map(|(s, good)| (s.completion[0], *good)).collect::<Vec<_>>(),
-            [(1, true), (2, false), (0, false)]
-        );
-        assert!(rows(Kto::default().into(), 1, &[1.0, 1.0], &[]).is_empty());
+    fn pairs_problem(&self, kind: RowKind) -> Option<(&'static str, String)> {
+        let name = self.objective.name();
+        if !(self.pairs.margin >= 0.0 && self.pairs.margin.is_finite()) {
+            return Some(("pairs.margin", format!("is {}, it must be 0 or more", self.pairs.margin)));
+        }
+        let made = match kind {
+            RowKind::Pairs => !self.against_reference(),
+            RowKind::Triples => self.pairs.choose == Choose::BestWorst,
+            _ => false,
+        };
+        if !made && self.pairs != PairRule::default() {
+            return Some(("pairs", format!("is set, but rows of {name} are not made by it; remove it")));
+        }
+        if self.data_completions && self.against_reference() {
+            let problem = format!("is set, but {name} puts the policy's completions against the reference's; remove it");
+            return Some(("data_completions", problem));
+        }
+        None
     }
 }

@@ -1,6 +1,7 @@
 //! A stage that makes its rows, in motion.
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
+use super::fresh_rows::Pools;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::time::Instant;
 use tropism_data::order::{Order, OrderState};
 use tropism_data::stream::{Stream, StreamState};
-use tropism_lm::{Decoder, Dims, FolderWriter, Loaded, load};
+use tropism_lm::{Decoder, Dims, FolderWriter, LanguageHeads, Loaded, load};
 use tropism_objectives::Objective;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
@@ -30,6 +31,8 @@ pub struct FreshRun<'a, M: Dims, E: Dtype> {
     prompts: &'a [PromptRow],
     environment: Environment<'a>,
     policy: Decoder<M, E>,
+    /// what is trained in the policy's place where the stage has heads; the policy is then their even mix
+    heads: Option<LanguageHeads<M, E>>,
     reference: Option<Decoder<M, E>>,
     optimiser: AdamW<E>,
     grads: Store<E>,
@@ -76,7 +79,21 @@ where
         let policy = stage.adapt(policy, seed)?;
         let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
-        Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)
+        let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
+        if let Some(options) = &stage.objective.heads {
+            let count = stage.objective.aspects().count();
+            run.set_heads(LanguageHeads::new(&run.policy, count, options.noise, seed)?)?;
+        }
+        Ok(run)
+    }
+
+    /// Takes the heads, and their even mix as the policy.
+    fn set_heads(&mut self, mut heads: LanguageHeads<M, E>) -> Result<(), TrainError> {
+        heads.trunk_mut().precision = self.stage.precision.into();
+        heads.trunk_mut().checkpointing = self.stage.gradient_checkpointing;
+        self.policy = heads.mixed(&vec![1.0; heads.len()])?;
+        self.heads = Some(heads);
+        Ok(())
     }
 
     fn assemble(
@@ -100,8 +117,21 @@ where
         if stage.optimizer_state == Precision::Bf16 {
             optimiser.format = MomentFormat::Bf16;
         }
-        let (grads, step, tokens) = (None, 0, 0);
-        Ok(FreshRun { stage, prompts, environment, policy, reference, optimiser, grads, order, rollouts, step, tokens })
+        let (heads, grads, step, tokens) = (None, None, 0, 0);
+        Ok(FreshRun {
+            stage,
+            prompts,
+            environment,
+            policy,
+            heads,
+            reference,
+            optimiser,
+            grads,
+            order,
+            rollouts,
+            step,
+            tokens,
+        })
     }
 
     /// Steps of the whole stage.
@@ -122,6 +152,11 @@ where
     /// The policy as it is now.
     pub fn policy(&self) -> &Decoder<M, E> {
         &self.policy
+    }
+
+    /// The heads of all objectives, where the stage has some.
+    pub fn heads(&self) -> Option<&LanguageHeads<M, E>> {
+        self.heads.as_ref()
     }
 
     /// Ends the stage.
@@ -147,16 +182,22 @@ where
             prompts: self.prompts,
             environment: self.environment,
             groups: self.stage.batch_size,
+            plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
         };
         let picked = self.order.batch(self.stage.batch_size);
-        let ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
-        let theirs = match self.reference.as_ref().filter(|_| o.against_reference()) {
-            Some(reference) => gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?,
-            None => vec![],
-        };
-        let rows = o.rows(self.prompts, &ours, &theirs);
+        let mut pools = Pools::default();
+        if o.policy_samples() {
+            pools.ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
+        }
+        if let Some(reference) = self.reference.as_ref().filter(|_| o.reference_samples()) {
+            pools.theirs = gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?;
+        }
+        if o.data_completions {
+            pools.given = gatherer.given(&picked)?;
+        }
+        let rows = o.rows(self.prompts, &pools);
         let mut figures = Map::new();
-        let groups: Vec<&Group> = ours.iter().collect();
+        let groups: Vec<&Group> = if o.policy_samples() { &pools.ours } else { &pools.theirs }.iter().collect();
         rewards(&o.rewards, &groups, &mut figures);
         completions(&groups, &mut figures);
         figures.insert("rows".into(), rows.len().into());
@@ -201,7 +242,7 @@ where
         let order = Order::new(rows.len(), self.rollouts.state().seed ^ self.step as u64, false)?;
         let mut run = StageRun::assemble(&stage, rows, self.policy.clone(), scored, order);
         std::mem::swap(&mut run.optimiser, &mut self.optimiser);
-        (run.grads, run.step) = (self.grads.take(), self.step);
+        (run.grads, run.heads, run.step) = (self.grads.take(), self.heads.take(), self.step);
         let update = run.update(&(0..rows.len()).collect::<Vec<_>>(), lr)?;
         for (name, _) in update.sums.diagnostics.iter() {
             if let Some(mean) = update.sums.diagnostics.mean(name) {
@@ -211,7 +252,10 @@ where
         self.tokens += update.sums.tokens;
         std::mem::swap(&mut run.optimiser, &mut self.optimiser);
         self.grads = run.grads.take();
-        self.policy = run.into_policy();
+        match run.heads.take() {
+            Some(heads) => self.set_heads(heads)?,
+            None => self.policy = run.into_policy(),
+        }
         times.update = clock.elapsed();
         Ok([update.sums.loss / update.sums.weight, update.grad_norm])
     }
@@ -246,7 +290,10 @@ where
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path, metrics_bytes: u64) -> Result<(), TrainError> {
         let writer = FolderWriter::new(folder)?;
-        save_policy(&self.policy, writer.path())?;
+        match &self.heads {
+            Some(heads) => heads.save(writer.path(), exact::<E>())?,
+            None => save_policy(&self.policy, writer.path())?,
+        }
         save_moments(&self.optimiser, vec![], writer.path())?;
         if let (true, Some(reference)) = (self.stage.objective.reference_every > 0, &self.reference) {
             let path = writer.path().join(REFERENCE);
@@ -301,16 +348,12 @@ where
         let (policy, (moments, _)) = (load_policy(stage, folder)?, read_moments(folder)?);
         let (order, rollouts) = (Order::restore(&saved.order)?, Stream::restore(&saved.rollouts));
         let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
+        if stage.objective.heads.is_some() {
+            run.set_heads(LanguageHeads::load(folder, |c| Ok(Loaded::new(c)))?)?;
+        }
         (run.step, run.tokens) = (saved.step, saved.tokens);
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
         Ok((run, saved.metrics_bytes))
-    }
-}
-
-impl FreshOptions {
-    /// Whether a reference model is read, by the loss or to sample from.
-    pub fn needs_reference(&self) -> bool {
-        self.objective.needs_reference() || self.against_reference()
     }
 }
 
@@ -321,7 +364,15 @@ impl Stage<FreshOptions> {
     /// As [`Stage::check`], and for the rewards as the stages of a policy gradient.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
-        self.check_rewards(&self.objective.rewards, prompts, environment)
+        self.check_rewards(&self.objective.rewards, prompts, environment)?;
+        let bare = prompts.iter().find(|p| self.objective.data_completions && p.given.is_empty());
+        match bare {
+            None => Ok(()),
+            Some(row) => {
+                let problem = format!("is set, but the data have no completions for the prompt of {}", row.source);
+                Err(TrainError::Config { stage: self.name.clone(), key: "data_completions", problem })
+            }
+        }
     }
 }
 

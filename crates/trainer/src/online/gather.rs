@@ -2,7 +2,7 @@
 use super::batch::Batch;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
-use super::rewards::{Completion, Rating, WeightedReward, rate_given};
+use super::rewards::{Completion, Rating, WeightedReward, compared, rate_given};
 use super::rollout::sample;
 use crate::error::TrainError;
 use crate::reward::RewardModels;
@@ -13,13 +13,13 @@ use tropism_data::order::Order;
 use tropism_data::record::Source;
 use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
-use tropism_lm::{Answer, Decoder, Dims};
+use tropism_lm::{Answer, Decoder, Dims, End};
 use tropism_ops::Scalar;
 use tropism_policy_gradient::{Groups, RewardTable, dynamic_sampling};
 use tropism_rewards::Reward;
 
 /// A prompt to sample from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PromptRow {
     /// where it came from
     pub source: Source,
@@ -29,6 +29,19 @@ pub struct PromptRow {
     pub text: String,
     /// the known truth of its answer
     pub truth: Option<String>,
+    /// completions that the data have for it
+    pub given: Vec<Vec<u32>>,
+    /// its tokens without a direction; empty where it tells none
+    pub plain: Vec<u32>,
+    /// weights of the rewards in the order of their names, in place of the stage's; empty: the stage's
+    pub weights: Vec<f64>,
+}
+
+impl PromptRow {
+    /// A prompt without completions or weights of its own.
+    pub fn new(source: Source, tokens: Vec<u32>, text: impl Into<String>, truth: Option<String>) -> Self {
+        PromptRow { source, tokens, text: text.into(), truth, given: vec![], plain: vec![], weights: vec![] }
+    }
 }
 
 /// What completions are ended, read and rated by.
@@ -85,6 +98,8 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) environment: Environment<'a>,
     /// groups of a step
     pub(crate) groups: usize,
+    /// sample from prompts without their direction
+    pub(crate) plain: bool,
 }
 
 impl Gatherer<'_> {
@@ -125,7 +140,12 @@ impl Gatherer<'_> {
         Cpu: Device<E>,
     {
         let clock = Instant::now();
-        let answers = sample(policy, self.rollout, self.environment.stops, self.prompts, picked, seed)?;
+        let tokens = |&row: &usize| {
+            let row = &self.prompts[row];
+            if self.plain && !row.plain.is_empty() { row.plain.as_slice() } else { &row.tokens }
+        };
+        let prompts: Vec<&[u32]> = picked.iter().map(tokens).collect();
+        let answers = sample(policy, self.rollout, self.environment.stops, &prompts, seed)?;
         times.rollout += clock.elapsed();
         let clock = Instant::now();
         let scores = self.model_scores(picked, &answers)?;
@@ -138,6 +158,23 @@ impl Gatherer<'_> {
         let groups = picked.iter().zip(answers).map(each).collect();
         times.reward += clock.elapsed();
         groups
+    }
+
+    /// The rated completions that the data have for the picked prompts.
+    pub(crate) fn given(&self, picked: &[usize]) -> Result<Vec<Group>, TrainError> {
+        let answer = |tokens: &Vec<u32>| Answer {
+            tokens: tokens.clone(),
+            end: End::StopToken,
+            model_logps: vec![],
+            sampling_logps: vec![],
+            text: None,
+        };
+        let group = |&prompt: &usize| {
+            let answers = vec![self.prompts[prompt].given.iter().map(answer).collect::<Vec<_>>()];
+            let scores = self.model_scores(&[prompt], &answers)?;
+            self.rated(prompt, answers.into_iter().flatten().collect(), &scores)
+        };
+        picked.iter().map(group).collect()
     }
 
     /// The scores of reward models for all completions: by completion, in the order of the rewards.
@@ -168,15 +205,23 @@ impl Gatherer<'_> {
     fn rated(&self, prompt: usize, answers: Vec<Answer>, scores: &[Vec<Option<f64>>]) -> Result<Group, TrainError> {
         let row = &self.prompts[prompt];
         let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
-        let mut ratings = Vec::with_capacity(answers.len());
+        let (mut ratings, mut texts) = (Vec::with_capacity(answers.len()), vec![]);
         for (answer, given) in answers.iter().zip(scores) {
             let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
             let truth = row.truth.as_deref();
             let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
             let found = rate_given(self.rewards, &completion, self.environment.world, given);
             ratings.push(found.map_err(|e| refuse(e.to_string()))?);
+            texts.push(text.trim().to_owned());
         }
-        let sums = self.table(&ratings)?.sums();
+        compared(self.rewards, &texts, &mut ratings);
+        let mut sums = self.table(&ratings)?.sums();
+        if !row.weights.is_empty() {
+            let weigh = |r: &Vec<Rating>| -> f64 {
+                r.iter().zip(&row.weights).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
+            };
+            sums = ratings.iter().map(weigh).collect();
+        }
         Ok(Group { prompt, answers, ratings, sums })
     }
 

@@ -3,7 +3,7 @@ use crate::reward::ModelReward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tropism_policy_gradient::{SoftOverlong, soft_overlong};
-use tropism_rewards::{Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
+use tropism_rewards::{Circle, Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
 
 /// A reward and its weight in the sum; at weight 0 it is only reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub enum RewardFunction {
     SoftOverlong(SoftOverlong),
     /// the score of a reward model; see [`ModelReward`]
     Model(ModelReward),
+    /// a judge with preferences in a circle: how likely a completion is preferred to the others of its group; see [`Circle`]
+    Circle(Circle),
 }
 
 /// A reward of the embedded world has no options of its own.
@@ -111,6 +113,7 @@ impl WeightedReward {
             RewardFunction::Repetition(r) => r.check().map_err(|e| e.to_string()),
             RewardFunction::Length(l) => l.check().map_err(|e| e.to_string()),
             RewardFunction::TokenLength(t) if t.capacity == 0 => Err("capacity is 0, it must be at least 1".into()),
+            RewardFunction::Circle(c) => c.check().map_err(|e| e.to_string()),
             RewardFunction::SoftOverlong(s) => soft_overlong(0, s).map(|_| ()).map_err(|e| e.to_string()),
             RewardFunction::Model(m) => m.check(),
             _ => Ok(()),
@@ -164,6 +167,8 @@ impl RewardFunction {
                 return Ok(Rating { score, verdict: None });
             }
             Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
+            // by its group, see [`compared`]
+            Self::Circle(_) => return Ok(Rating::default()),
             Self::World(_) => world.ok_or(none)?,
             Self::Numeric(r) => r,
             Self::Marked(r) => r,
@@ -196,7 +201,20 @@ pub(crate) fn rewards_problem(rewards: &BTreeMap<String, WeightedReward>) -> Opt
     None
 }
 
-/// The ratings of a completion by all rewards, in the order of their names.
+/// Fills in the ratings that compare the completions of a group: a judge's mean preference over the others, one half where there is
+/// no other.
+pub(crate) fn compared(rewards: &BTreeMap<String, WeightedReward>, texts: &[String], ratings: &mut [Vec<Rating>]) {
+    for (k, reward) in rewards.values().enumerate() {
+        let RewardFunction::Circle(judge) = &reward.function else { continue };
+        for (i, rating) in ratings.iter_mut().enumerate() {
+            let others = || (0..texts.len()).filter(|&j| j != i);
+            let sum: f64 = others().map(|j| judge.compare(&texts[i], &texts[j])).sum();
+            rating[k].score = Some(if texts.len() > 1 { sum / others().count() as f64 } else { 0.5 });
+        }
+    }
+}
+
+/// The ratings of a completion by all rewards, in the order of their names. A reward that compares completions has none here.
 ///
 /// # Errors
 /// As [`RewardFunction::rate`].
@@ -262,6 +280,19 @@ mod tests {
         assert_eq!(said("five", Some("4")), Some(Verdict::Wrong));
         assert_eq!(said("hm", Some("4")), Some(Verdict::Unreadable));
         assert_eq!(said("four", None), Some(Verdict::Abstained));
+    }
+
+    #[test]
+    fn a_judge_rates_by_the_others_of_the_group() {
+        let judge = RewardFunction::Circle(Circle::default());
+        let rewards = BTreeMap::from([("judge".to_owned(), WeightedReward::new(judge))]);
+        let texts = ["Twelve.", "It is twelve.", "It is twelve."].map(str::to_owned);
+        let mut ratings = vec![vec![Rating::default()]; 3];
+        compared(&rewards, &texts, &mut ratings);
+        let scores: Vec<f64> = ratings.iter().filter_map(|r| r[0].score).collect();
+        assert!(scores.iter().zip([0.9, 0.3, 0.3]).all(|(a, b)| (a - b).abs() < 1e-12), "{scores:?}");
+        compared(&rewards, &texts[..1], &mut ratings[..1]);
+        assert_eq!(ratings[0][0].score, Some(0.5));
     }
 
     #[test]

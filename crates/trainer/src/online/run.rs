@@ -170,6 +170,7 @@ where
             prompts: self.prompts,
             environment: self.environment,
             groups: self.stage.batch_size,
+            plain: false,
         };
         let gathered = gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times)?;
         let mut batch = gatherer.batch(&gathered.kept)?;

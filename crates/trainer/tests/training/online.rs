@@ -12,14 +12,12 @@ use tropism_policy_gradient::{
 };
 use tropism_trainer::*;
 
-const STOP: u32 = 1;
+pub(super) const STOP: u32 = 1;
 
 pub(super) fn prompts(n: usize) -> Vec<PromptRow> {
-    let row = |i: usize| PromptRow {
-        source: Source::row("prompts.jsonl", i + 1),
-        tokens: word(i, 2 + i % 4),
-        text: format!("prompt {i}"),
-        truth: Some((i % 3).to_string()),
+    let row = |i: usize| {
+        let source = Source::row("prompts.jsonl", i + 1);
+        PromptRow::new(source, word(i, 2 + i % 4), format!("prompt {i}"), Some((i % 3).to_string()))
     };
     (0..n).map(row).collect()
 }

@@ -1,10 +1,14 @@
 //! Data, tokenizer and model, checked before anything is written.
+mod asked;
 mod model;
 mod records;
 
+use super::direction::{Grid, Mixes};
 use super::folder::Provenance;
+use super::revision::Request;
 use crate::config::Experiment;
 use crate::error::XtaskError;
+pub(in crate::experiment) use asked::fresh_options;
 pub(crate) use model::versions;
 use model::{model, model_hashes, tokenizer};
 use records::{Records, from_file, from_questions, from_world};
@@ -16,8 +20,8 @@ use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
-use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
-use tropism_rewards::Reward;
+use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
+use tropism_rewards::{Circle, Reward};
 use tropism_trainer::DistilOptions;
 use tropism_trainer::{
     AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
@@ -26,6 +30,8 @@ use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
 pub(in crate::experiment) type Model = Decoder<Loaded, f32>;
+/// The same with a head for each of several objectives.
+pub(in crate::experiment) type ModelHeads = LanguageHeads<Loaded, f32>;
 
 /// A held-out prompt that is answered after each stage.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct Prompt {
     pub tokens: Vec<u32>,
     /// what the report shows
     pub text: String,
+    /// the question as it was asked
+    pub question: Text,
     /// the task it belongs to, in a world
     pub task: Option<Task>,
     /// the known truth of its answer
@@ -54,12 +62,24 @@ pub struct Prepared {
     pub samples: Rows,
     /// rows of stages that learn from single completions, desirable or not
     pub unpaired: Rows,
+    /// rows of stages that learn from pairs as revisions of each other
+    pub revisions: Rows,
+    /// what asks for a revision
+    pub(in crate::experiment) request: Option<Request>,
     /// held-out pairs
     pub test: Vec<TokenPair>,
     /// held-out prompts
     pub prompts: Vec<Prompt>,
     /// prompts that stages sample from
     pub questions: Vec<PromptRow>,
+    /// the same for stages whose groups hold the data's pairs
+    pub paired: Vec<PromptRow>,
+    /// prompts of the stages with directions, by the stage's name
+    pub(in crate::experiment) directed: Vec<asked::Directed>,
+    /// held-out prompts at every direction
+    pub grid: Option<Grid>,
+    /// mixes of heads by which held-out prompts are answered
+    pub mixes: Option<Mixes>,
     /// the embedded task
     pub world: Option<Arithmetic>,
     /// what happened to the rows, by part of the data
@@ -123,14 +143,46 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
-    let longest = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len)).max();
+    let stops = ends(&model, &tokenizer);
+    let request = config.revision.as_ref().map(|r| Request::new(r, &tokenizer, &stops)).transpose()?;
+    let mut revisions = Rows::Revisions(vec![]);
+    let revising = |s: &AnyStage| s.objective().is_some_and(|o| RowKind::of(o) == Some(RowKind::Revisions));
+    if let Some(stage) = config.stages.iter().find(|s| revising(s)) {
+        let request = request.as_ref().ok_or_else(|| {
+            let problem = format!("stage `{}` learns from revisions, but `revision` is not set", stage.name());
+            XtaskError::usage(problem, "add a [revision] table, with a request for a better answer if you like")
+        })?;
+        let (rows, found) = request.rows(&pairs, model.config().sizes.positions);
+        audit.insert("revisions".into(), found);
+        revisions = rows;
+    }
+    let lengths = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len));
+    let longest = lengths.chain(revisions.lengths()).max();
     let (prompts, found) = prompts(&config, &tokenizer, &records, &model)?;
     audit.insert("prompts".into(), found);
     let (questions, found) = questions(&config, &tokenizer, &records, &model)?;
     if online(&config).next().is_some() {
         audit.insert("questions".into(), found);
     }
-    let asked = questions.iter().map(|q| q.tokens.len()).max();
+    let mut paired = vec![];
+    if let Some((rows, found)) = asked::paired(&config, &questions, &pairs) {
+        paired = rows;
+        audit.insert("questions of pairs".into(), found);
+    }
+    let positions = model.config().sizes.positions;
+    let mut directed = vec![];
+    for (stage, found) in asked::directed(&config, &tokenizer, &records.questions, positions)? {
+        audit.insert(format!("questions of {}", stage.0), found);
+        directed.push(stage);
+    }
+    let with_heads: Vec<_> = config.stages.iter().filter_map(fresh_options).filter(|o| o.heads.is_some()).collect();
+    if !with_heads.is_empty() {
+        // refuses a model that cannot have several
+        LanguageHeads::new(&model, 1, 0.0, 0)?;
+    }
+    let mixes = with_heads.first().map(|o| Mixes::of(o));
+    let grid = asked::grid(&config, &tokenizer, &prompts, positions)?;
+    let asked = questions.iter().chain(directed.iter().flat_map(|(_, rows)| rows)).map(|q| q.tokens.len()).max();
     super::memory::fit(&mut config, &model, longest.unwrap_or(0), asked.unwrap_or(0))?;
     records.hashes.insert("tokenizer".into(), tokenizer.hash());
     if let Some(folder) = &config.model.path {
@@ -141,14 +193,32 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let unpaired = Rows::unpaired(if unpaired { &pairs } else { &[] });
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, hashes, .. } = records;
-    let prepared =
-        Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, questions, world, audit, hashes };
+    let prepared = Prepared {
+        config,
+        tokenizer,
+        model,
+        pairs,
+        samples,
+        unpaired,
+        revisions,
+        request,
+        test,
+        prompts,
+        questions,
+        paired,
+        directed,
+        grid,
+        mixes,
+        world,
+        audit,
+        hashes,
+    };
     for stage in &prepared.config.stages {
         match stage {
             AnyStage::Rows(s) => s.check_rows(prepared.rows(s)?.as_ref())?,
             AnyStage::PolicyGradient(s) => prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?,
             AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
-                prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?;
+                prepared.sampled_by(|e| s.check_prompts(prepared.asked(s), e))?;
             }
             AnyStage::RewardModel(s) => s.check_rows(prepared.pairs_of(s)?.as_ref())?,
             AnyStage::Distil(s) => prepared.check_distil(s)?,
@@ -177,7 +247,7 @@ fn prompts(
         if !tokens.is_empty() && tokens.len() <= room {
             audit.keep();
             let (task, truth) = (question.task.clone(), question.truth.clone());
-            out.push(Prompt { tokens, text: shown(&question.text), task, truth });
+            out.push(Prompt { tokens, text: shown(&question.text), question: question.text.clone(), task, truth });
         } else {
             audit.drop_row("prompt leaves no room for an answer of max_new_tokens", i + 1);
         }
@@ -218,7 +288,7 @@ fn questions(
         }
         audit.keep();
         let (source, text) = (question.source.clone(), shown(&question.text));
-        out.push(PromptRow { source, tokens, text, truth: question.truth.clone() });
+        out.push(PromptRow::new(source, tokens, text, question.truth.clone()));
     }
     Ok((out, audit))
 }
@@ -251,6 +321,7 @@ impl Prepared {
         let rows = match RowKind::of(&stage.objective) {
             Some(RowKind::Samples) => &self.samples,
             Some(RowKind::Unpaired) => &self.unpaired,
+            Some(RowKind::Revisions) => &self.revisions,
             _ => &self.pairs,
         };
         let rows = self.of_data_stage(rows, stage)?;
@@ -321,6 +392,14 @@ impl Prepared {
         online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
     }
 
+    /// The first judge with preferences in a circle among the rewards of the stages that sample.
+    pub(in crate::experiment) fn circle(&self) -> Option<&Circle> {
+        online(&self.config).flat_map(|(_, rewards)| rewards.values()).find_map(|r| match &r.function {
+            RewardFunction::Circle(judge) => Some(judge),
+            _ => None,
+        })
+    }
+
     /// What the run is made from.
     pub fn provenance(&self) -> Provenance {
         Provenance { tropism: env!("CARGO_PKG_VERSION").to_owned(), versions: versions(), hashes: self.hashes.clone() }
@@ -336,8 +415,12 @@ impl Prepared {
 
     /// Ids that end an answer.
     pub(in crate::experiment) fn stops(&self) -> Vec<u32> {
-        let mut stops = self.model.config().eos.clone();
-        stops.extend(self.tokenizer.eos_id());
-        stops
+        ends(&self.model, &self.tokenizer)
     }
+}
+
+fn ends(model: &Model, tokenizer: &Tokenizer) -> Vec<u32> {
+    let mut stops = model.config().eos.clone();
+    stops.extend(tokenizer.eos_id());
+    stops
 }
