@@ -1,5 +1,6 @@
 //! The configuration of an experiment, as it stands in a TOML file.
 use crate::error::XtaskError;
+use crate::experiment::veto::Veto;
 use crate::overrides;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -214,13 +215,16 @@ pub struct Evaluation {
     pub batching: Batching,
     /// prompts shown in the report with their answers
     pub shown: usize,
+    /// a corpus that answers may not repeat
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub veto: Option<Veto>,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
         let sampling = Sampling { max_new_tokens: 64, ..Sampling::default() };
         let (stop, batching) = (vec![], Batching::default());
-        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, stop, batching, shown: 8 }
+        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, stop, batching, shown: 8, veto: None }
     }
 }
 
@@ -279,6 +283,9 @@ impl Experiment {
         }
         if let Err(e) = self.evaluation.batching.check() {
             return refuse(&format!("`evaluation.batching`: {e}"), "leave it out for the default");
+        }
+        if let Err((problem, help)) = self.evaluation.veto.as_ref().map_or(Ok(()), Veto::check) {
+            return refuse(&problem, help);
         }
         for (i, stage) in self.stages.iter().enumerate() {
             stage.check()?;

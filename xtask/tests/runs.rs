@@ -5,6 +5,8 @@ mod common;
 mod fresh;
 #[path = "runs/online.rs"]
 mod online;
+#[path = "runs/veto.rs"]
+mod veto;
 use common::{TINY, command, golden, run, text};
 use serde_json::Value;
 use std::fs;

@@ -41,6 +41,9 @@ pub(super) fn evaluate(
     let mut values = BTreeMap::new();
     if !answers.is_empty() {
         lengths(&answers, &mut metrics)?;
+        if let Some(veto) = &prepared.veto {
+            metrics.insert("drift".into(), super::veto::drift(veto, &answers)?);
+        }
         if let Some((_, reference)) = trained {
             divergence(prepared, policy, reference, &answers, &mut metrics)?;
         }
@@ -155,7 +158,7 @@ pub(super) fn answer_by(
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
     let generated = match mix {
         Some((heads, shares)) => sampler.answers_with(&requests, &mut heads.mix(shares)?)?,
-        None => sampler.answers(&requests)?,
+        None => super::veto::answers(prepared, &sampler, &requests, &stops)?,
     };
     let generated = generated.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {

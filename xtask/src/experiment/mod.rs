@@ -12,6 +12,7 @@ mod reward;
 mod revision;
 mod show;
 mod toy;
+pub(crate) mod veto;
 
 use crate::cli::ExperimentArgs;
 use crate::config::Experiment;

@@ -20,6 +20,7 @@ use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
+use tropism_evaluation::safety::ProvenanceVeto;
 use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
 use tropism_rewards::{Circle, Reward};
 use tropism_trainer::DistilOptions;
@@ -82,6 +83,8 @@ pub struct Prepared {
     pub mixes: Option<Mixes>,
     /// the embedded task
     pub world: Option<Arithmetic>,
+    /// what keeps held-out answers from repeating a corpus
+    pub veto: Option<ProvenanceVeto>,
     /// what happened to the rows, by part of the data
     pub audit: BTreeMap<String, Audit>,
     hashes: BTreeMap<String, String>,
@@ -143,6 +146,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
+    let veto = config.evaluation.veto.as_ref().map(|v| v.read(&tokenizer, vocab, &pairs, &samples)).transpose()?;
     let stops = ends(&model, &tokenizer);
     let request = config.revision.as_ref().map(|r| Request::new(r, &tokenizer, &stops)).transpose()?;
     let mut revisions = Rows::Revisions(vec![]);
@@ -177,6 +181,10 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     }
     let with_heads: Vec<_> = config.stages.iter().filter_map(fresh_options).filter(|o| o.heads.is_some()).collect();
     if !with_heads.is_empty() {
+        if veto.is_some() {
+            let problem = "stages with `heads` are answered by mixes of them, which `evaluation.veto` does not go with";
+            return Err(XtaskError::usage(problem, "leave one of the two out"));
+        }
         // refuses a model that cannot have several
         LanguageHeads::new(&model, 1, 0.0, 0)?;
     }
@@ -210,6 +218,7 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         grid,
         mixes,
         world,
+        veto,
         audit,
         hashes,
     };
