@@ -331,7 +331,8 @@ impl Experiment {
             let Some(model) = function.function.model() else { continue };
             let Some(wanted) = &model.stage else { continue };
             let Some(AnyStage::RewardModel(found)) = find(wanted) else {
-                let problem = format!("stage `{name}`: reward `{reward}` asks for `{wanted}`, which is no earlier reward model");
+                let problem =
+                    format!("stage `{name}`: reward `{reward}` asks for `{wanted}`, which is no earlier reward model");
                 return Err((problem, "name an earlier stage with a `reward_model` table, or set `folder`".into()));
             };
             let heads: Vec<&str> = found.objective.heads.keys().map(String::as_str).collect();

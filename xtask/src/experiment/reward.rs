@@ -115,7 +115,12 @@ pub(super) fn models(
 }
 
 /// Makes sure that the reward model in a folder reads the tokens of this run, and has what is asked of it.
-pub(super) fn check_folder(wanted: &ModelReward, folder: &Path, tokenizer: &Tokenizer, vocab: usize) -> Result<(), XtaskError> {
+pub(super) fn check_folder(
+    wanted: &ModelReward,
+    folder: &Path,
+    tokenizer: &Tokenizer,
+    vocab: usize,
+) -> Result<(), XtaskError> {
     let refuse = |problem: String| {
         let help = "give the folder of a reward model that was trained with this run's tokenizer";
         Err(XtaskError::usage(format!("reward model {}: {problem}", folder.display()), help))

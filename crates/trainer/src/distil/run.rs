@@ -114,7 +114,10 @@ where
         for (key, teacher) in ["favoured", "other"].into_iter().zip(&mut teachers) {
             let found = teacher.config().sizes.vocab;
             if found != vocab {
-                return refuse(key, format!("has a vocabulary of {found}, the policy one of {vocab}; they must be the same"));
+                return refuse(
+                    key,
+                    format!("has a vocabulary of {found}, the policy one of {vocab}; they must be the same"),
+                );
             }
             teacher.precision = stage.precision.into();
         }
@@ -202,9 +205,8 @@ where
         figures.insert("completions/clipped_ratio".into(), (cut as f64 / n).into());
         let of = |(&row, group): (&usize, &Vec<Answer>)| {
             let PromptRow { source, tokens, .. } = &prompts[row];
-            let one = |a: &Answer| {
-                TokenSample { source: source.clone(), prompt: tokens.clone(), completion: a.tokens.clone() }
-            };
+            let one =
+                |a: &Answer| TokenSample { source: source.clone(), prompt: tokens.clone(), completion: a.tokens.clone() };
             group.iter().map(one).collect::<Vec<_>>()
         };
         Ok((picked.iter().zip(&answers).flat_map(of).collect(), figures))
@@ -282,8 +284,7 @@ where
 impl Sums {
     fn add(&mut self, figure: &Distillation, tokens: &[tropism_credit::DistilToken], beta: f64) {
         for token in tokens {
-            let parts =
-                [token.strength(), token.total_variation(), beta * token.contrast(), figure.distance(token), 1.0];
+            let parts = [token.strength(), token.total_variation(), beta * token.contrast(), figure.distance(token), 1.0];
             self.by_token.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
     }

@@ -153,9 +153,7 @@ impl Steps {
     /// Figures of tokens as a rectangle of steps.
     fn table(&self, by_token: &[Vec<f64>]) -> Result<TokenLogps<usize, usize, f64, Cpu>, TrainError> {
         let width = self.ranges.iter().map(Range::len).max().unwrap_or(0);
-        let cell = |row: usize, range: &Range<usize>, c: usize| {
-            (c < range.len()).then(|| by_token[row][range.start + c])
-        };
+        let cell = |row: usize, range: &Range<usize>, c: usize| (c < range.len()).then(|| by_token[row][range.start + c]);
         let cells: Vec<Option<f64>> = self
             .rows
             .iter()

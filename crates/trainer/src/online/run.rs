@@ -233,7 +233,11 @@ where
     /// Whether log-probabilities of the old policy are read.
     fn reads_old(&self) -> bool {
         let o = &self.stage.objective;
-        o.updates() > 1 || o.requires(Field::Old) || o.requires(Field::Sampler) || o.reward_kl.is_some() || o.token_rewards.is_some()
+        o.updates() > 1
+            || o.requires(Field::Old)
+            || o.requires(Field::Sampler)
+            || o.reward_kl.is_some()
+            || o.token_rewards.is_some()
             || o.process_rewards.is_some()
     }
 

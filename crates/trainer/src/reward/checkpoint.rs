@@ -60,11 +60,7 @@ where
     ///
     /// # Errors
     /// A checkpoint that is broken, of another stage or of other data.
-    pub fn restore(
-        stage: &'a Stage<RewardModelOptions>,
-        rows: &'a Rows,
-        folder: &Path,
-    ) -> Result<(Self, u64), TrainError> {
+    pub fn restore(stage: &'a Stage<RewardModelOptions>, rows: &'a Rows, folder: &Path) -> Result<(Self, u64), TrainError> {
         stage.check_rows(rows)?;
         let refuse = |problem: String| TrainError::Checkpoint { path: folder.join(STATE), problem };
         let saved: Saved = read_state(folder)?.ok_or_else(|| refuse("is missing; start the run again".into()))?;

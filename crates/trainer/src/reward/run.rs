@@ -206,7 +206,8 @@ where
             if told.is_empty() {
                 continue;
             }
-            let terms = self.terms(read.scores(&self.model.heads, name)?, rows, &told, sums.seen.entry(name.clone()).or_default());
+            let terms =
+                self.terms(read.scores(&self.model.heads, name)?, rows, &told, sums.seen.entry(name.clone()).or_default());
             let terms = terms.map_err(|e| self.named(e, rows, &told))?;
             let share = aspect.weight / all.iter().filter(|g| **g != 0.0).count() as f64;
             sums.loss += share * terms.values().iter().sum::<f64>();

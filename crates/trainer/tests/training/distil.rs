@@ -44,8 +44,7 @@ fn by_hand(rows: &[TokenSample], first: impl Fn(&TokenSample) -> std::ops::Range
         let ids: Vec<usize> = row.prompt.iter().chain(&row.completion).map(|t| *t as usize).collect();
         let at: Vec<usize> = first(row).collect();
         let tree = Tree::sequences(&[ids.len()]).unwrap();
-        let logits: Vec<Vec<f64>> =
-            models.iter().map(|m| data(&m.logits(&ids, &tree, &at).unwrap()).to_vec()).collect();
+        let logits: Vec<Vec<f64>> = models.iter().map(|m| data(&m.logits(&ids, &tree, &at).unwrap()).to_vec()).collect();
         let vocab = logits[0].len() / at.len();
         let token = |i: usize| {
             let parts: Vec<&[f64]> = logits.iter().map(|l| &l[i * vocab..(i + 1) * vocab]).collect();
@@ -90,8 +89,7 @@ fn a_student_that_is_its_teacher_has_nothing_to_learn_and_another_comes_nearer()
 #[test]
 fn any_split_into_micro_batches_gives_the_same_update() {
     let (all, asked, environment) = (rows(13), prompts(7), environment());
-    for (stage, source) in
-        [(stage(), DistilSource::Rows(&all)), (on_policy(), DistilSource::Prompts(&asked, &environment))]
+    for (stage, source) in [(stage(), DistilSource::Rows(&all)), (on_policy(), DistilSource::Prompts(&asked, &environment))]
     {
         let (want, a) = trained::<f64>(&Stage { micro_batch_tokens: 100_000, ..stage.clone() }, source);
         for tokens in [1, 40] {
@@ -126,8 +124,7 @@ fn bits(stage: &Stage<DistilOptions>, source: DistilSource, stop: Option<usize>)
 #[test]
 fn a_restored_run_makes_the_same_bits() {
     let (all, asked, environment) = (rows(14), prompts(7), environment());
-    for (stage, source) in
-        [(stage(), DistilSource::Rows(&all)), (on_policy(), DistilSource::Prompts(&asked, &environment))]
+    for (stage, source) in [(stage(), DistilSource::Rows(&all)), (on_policy(), DistilSource::Prompts(&asked, &environment))]
     {
         let want = bits(&stage, source, None);
         for stop in [1, 2] {

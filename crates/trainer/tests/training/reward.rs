@@ -53,7 +53,8 @@ where
     (all(run.model()), seen)
 }
 
-const TWO: &str = "heads = { kind = { column = 'kind', weight = 0.5 }, reward = {} }\nloss = { centring = 0.1, margin = 'column' }";
+const TWO: &str =
+    "heads = { kind = { column = 'kind', weight = 0.5 }, reward = {} }\nloss = { centring = 0.1, margin = 'column' }";
 
 #[test]
 fn any_split_into_micro_batches_gives_the_same_update() {
@@ -261,7 +262,8 @@ fn completions_are_rated_by_a_model() {
     let models = LoadedModels { models: BTreeMap::from([("stage rm".to_owned(), scorer(Pooling::Last))]), max_tokens: 64 };
     let with = Environment { models: Some(&models), ..environment() };
     let run = |environment: Environment| {
-        let mut run = OnlineRun::new(&online, &rows, model::<f32>(1), Some(model(2)), environment, 3).map_err(|e| e.to_string())?;
+        let mut run =
+            OnlineRun::new(&online, &rows, model::<f32>(1), Some(model(2)), environment, 3).map_err(|e| e.to_string())?;
         let m = run.next_step().map_err(|e| e.to_string())?.unwrap();
         let figure = |name: &str| m.figures[name].as_f64().unwrap();
         Ok::<_, String>([figure("reward"), figure("rewards/score/mean"), figure("rewards/score/std")])

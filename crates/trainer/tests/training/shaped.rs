@@ -194,7 +194,9 @@ fn options_that_contradict_each_other_are_refused() {
         }
     };
     assert!(refusal(bad, steps()).contains("updates 0"));
-    assert!(refusal(|s| drop(s.objective.token_rewards.as_mut().map(|t| t.rto.dpo_scale = 0.0)), tokens()).contains("dpo_scale"));
+    assert!(
+        refusal(|s| drop(s.objective.token_rewards.as_mut().map(|t| t.rto.dpo_scale = 0.0)), tokens()).contains("dpo_scale")
+    );
     let rows = prompts(4);
     let stage = tokens();
     let mut run = OnlineRun::new(&stage, &rows, model::<f32>(1), Some(model(2)), environment(), 3).unwrap();
