@@ -3,10 +3,11 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 18] = [
+pub const RECIPES: [(&str, &str); 19] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
     ("online-dpo", include_str!("../recipes/online-dpo.toml")),
+    ("self-reward", include_str!("../recipes/self-reward.toml")),
     ("xpo", include_str!("../recipes/xpo.toml")),
     ("selm", include_str!("../recipes/selm.toml")),
     ("dno", include_str!("../recipes/dno.toml")),

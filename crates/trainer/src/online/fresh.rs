@@ -2,7 +2,7 @@
 use super::directions::Directions;
 use super::fresh_rows::POLICY_CHOSEN;
 use super::options::RolloutOptions;
-use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
+use super::rewards::{Implicit, RewardFunction, WeightedReward, rewards_problem};
 use crate::error::TrainError;
 use crate::rows::RowKind;
 use crate::stage::Stage;
@@ -151,6 +151,14 @@ impl FreshOptions {
             && all.next().is_none()
     }
 
+    /// Places and options of the rewards that are the policy's own.
+    pub(crate) fn own_rewards(&self) -> impl Iterator<Item = (usize, &Implicit)> {
+        self.rewards.values().enumerate().filter_map(|(place, r)| match &r.function {
+            RewardFunction::Implicit(own) => Some((place, own)),
+            _ => None,
+        })
+    }
+
     fn kind(&self) -> Option<RowKind> {
         RowKind::of(&self.objective)
     }
@@ -167,7 +175,7 @@ impl FreshOptions {
 
     /// Whether a reference model is read, by the loss or to sample from.
     pub fn needs_reference(&self) -> bool {
-        self.objective.needs_reference() || self.reference_samples()
+        self.objective.needs_reference() || self.reference_samples() || self.own_rewards().next().is_some()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::reference::reference_logps;
 use crate::rows::Rows;
 use crate::run::StageRun;
 use crate::schedule::learning_rate;
+use crate::score::score_samples;
 use crate::stage::{Precision, Stage};
 use crate::step::Store;
 use dfdx::prelude::*;
@@ -21,6 +22,7 @@ use std::path::Path;
 use std::time::Instant;
 use tropism_data::order::{Order, OrderState};
 use tropism_data::stream::{Stream, StreamState};
+use tropism_data::tokens::TokenSample;
 use tropism_lm::{Decoder, Dims, FolderWriter, LanguageHeads, Loaded, load};
 use tropism_objectives::Objective;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
@@ -195,6 +197,9 @@ where
         if o.data_completions {
             pools.given = gatherer.given(&picked)?;
         }
+        for groups in [&mut pools.ours, &mut pools.theirs, &mut pools.given] {
+            self.rate_by_policy(groups, &gatherer, &mut times)?;
+        }
         let rows = o.rows(self.prompts, &pools);
         let mut figures = Map::new();
         let groups: Vec<&Group> = if o.policy_samples() { &pools.ours } else { &pools.theirs }.iter().collect();
@@ -221,6 +226,33 @@ where
             num_tokens: self.tokens,
             figures,
         }))
+    }
+
+    /// Fills in the policy's own reward, where it is asked for.
+    fn rate_by_policy(&self, groups: &mut [Group], gatherer: &Gatherer, times: &mut Times) -> Result<(), TrainError> {
+        let own: Vec<(usize, bool)> = self.stage.objective.own_rewards().map(|(k, o)| (k, o.per_token)).collect();
+        let Some(reference) = self.reference.as_ref().filter(|_| !own.is_empty() && !groups.is_empty()) else {
+            return Ok(());
+        };
+        let clock = Instant::now();
+        let sample = |g: &Group, tokens: &Vec<u32>| {
+            let row = &self.prompts[g.prompt];
+            TokenSample { source: row.source.clone(), prompt: row.tokens.clone(), completion: tokens.clone() }
+        };
+        let samples: Vec<TokenSample> = groups.iter().flat_map(|g| g.answers.iter().map(|a| sample(g, &a.tokens))).collect();
+        let most = self.stage.micro_batch_tokens;
+        let (ours, theirs) = (score_samples(&self.policy, &samples, most)?, score_samples(reference, &samples, most)?);
+        let mut ratios = ours.iter().zip(&theirs).map(|(a, b)| (a.logps - b.logps, a.tokens.max(1) as f64));
+        for group in groups {
+            for (ratings, (ratio, tokens)) in group.ratings.iter_mut().zip(&mut ratios) {
+                for &(place, per_token) in &own {
+                    ratings[place].score = Some(if per_token { ratio / tokens } else { ratio });
+                }
+            }
+            group.sums = gatherer.sums(group.prompt, &group.ratings)?;
+        }
+        times.reward += clock.elapsed();
+        Ok(())
     }
 
     /// One update from all rows: loss and norm of the gradient.

@@ -215,14 +215,20 @@ impl Gatherer<'_> {
             texts.push(text.trim().to_owned());
         }
         compared(self.rewards, &texts, &mut ratings);
-        let mut sums = self.table(&ratings)?.sums();
-        if !row.weights.is_empty() {
-            let weigh = |r: &Vec<Rating>| -> f64 {
-                r.iter().zip(&row.weights).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
-            };
-            sums = ratings.iter().map(weigh).collect();
-        }
+        let sums = self.sums(prompt, &ratings)?;
         Ok(Group { prompt, answers, ratings, sums })
+    }
+
+    /// Weighted sums of ratings, by the prompt's own weights where it has some.
+    pub(crate) fn sums(&self, prompt: usize, ratings: &[Vec<Rating>]) -> Result<Vec<f64>, TrainError> {
+        let row = &self.prompts[prompt];
+        if row.weights.is_empty() {
+            return Ok(self.table(ratings)?.sums());
+        }
+        let weigh = |r: &Vec<Rating>| -> f64 {
+            r.iter().zip(&row.weights).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
+        };
+        Ok(ratings.iter().map(weigh).collect())
     }
 
     fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {

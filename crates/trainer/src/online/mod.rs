@@ -29,7 +29,7 @@ pub use fresh_run::FreshRun;
 pub use gather::{Environment, PromptRow};
 pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
 pub use process::ProcessRewardOptions;
-pub use rewards::{Completion, Rating, RewardFunction, TokenLength, WeightedReward, WorldReward, rate};
+pub use rewards::{Completion, Implicit, Rating, RewardFunction, TokenLength, WeightedReward, WorldReward, rate};
 pub(crate) use rollout::sample;
 pub use run::OnlineRun;
 pub use shaping::TokenRewardOptions;

@@ -1,7 +1,7 @@
 //! The options of a stage that follows a policy gradient.
 use super::advantages::{AdvantageOptions, RewardKl};
 use super::process::ProcessRewardOptions;
-use super::rewards::{WeightedReward, rewards_problem};
+use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
 use super::shaping::TokenRewardOptions;
 use crate::error::TrainError;
 use crate::stage::Stage;
@@ -190,6 +190,11 @@ impl PolicyGradientOptions {
     fn rewards_problem(&self) -> Option<(&'static str, String)> {
         if let Some(found) = rewards_problem(&self.rewards) {
             return Some(found);
+        }
+        if let Some((name, _)) = self.rewards.iter().find(|(_, r)| matches!(r.function, RewardFunction::Implicit(_))) {
+            let problem =
+                format!("has an entry `{name}` of the policy's own, which only stages that make rows of samples can give");
+            return Some(("rewards", problem));
         }
         let used = || self.rewards.iter().filter(|(_, r)| r.weight != 0.0);
         let verdict = |(_, r): (&String, &WeightedReward)| r.weight == 1.0 && r.function.is_verifier();

@@ -49,6 +49,8 @@ pub enum RewardFunction {
     Model(ModelReward),
     /// a judge with preferences in a circle: how likely a completion is preferred to the others of its group; see [`Circle`]
     Circle(Circle),
+    /// the policy's own reward, for stages that make rows of their samples; see [`Implicit`]
+    Implicit(Implicit),
 }
 
 /// A reward of the embedded world has no options of its own.
@@ -68,6 +70,18 @@ pub struct TokenLength {
     /// whether only completions that a verifier among the rewards finds right pay; others have 0
     #[serde(default)]
     pub of_right: bool,
+}
+
+/// `log π(y|x) − log π_ref(y|x)` of the policy that samples, in nats: the reward that a DPO model holds, over `β`.
+///
+/// It says something where the policy has learnt from preferences already and starts from another model than the reference;
+/// it rates by what was learnt, and so can amplify its errors. Sums favour long completions that the reference finds
+/// unlikely; `per_token` divides by the tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Implicit {
+    /// per token instead of the sum
+    pub per_token: bool,
 }
 
 /// A completion, as rewards see it.
@@ -167,8 +181,8 @@ impl RewardFunction {
                 return Ok(Rating { score, verdict: None });
             }
             Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
-            // by its group, see [`compared`]
-            Self::Circle(_) => return Ok(Rating::default()),
+            // by its group, see [`compared`], or by models
+            Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
             Self::World(_) => world.ok_or(none)?,
             Self::Numeric(r) => r,
             Self::Marked(r) => r,

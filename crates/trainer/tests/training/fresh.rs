@@ -108,7 +108,7 @@ fn what_does_not_fit_is_named() {
     given.check().unwrap();
     let bare = given.check_prompts(&prompts(3), &environment()).unwrap_err().to_string();
     assert!(
-        bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl row 1"),
+        bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl, row 1"),
         "{bare}"
     );
     for text in ["online_preference.data_stage = 1", "data_stage = 1"] {
@@ -217,8 +217,12 @@ fn a_prompt_s_own_weights_turn_the_reward_round() {
     let turned = trained_on(&stage, &rows(-1.0), &model(1)).1;
     assert_eq!(reward(&plain[0]), reward(&same[0]));
     assert_eq!(reward(&plain[0]), -reward(&turned[0]));
-    let mean = |part: &[StepMetrics]| part.iter().map(reward).sum::<f64>() / part.len() as f64;
-    assert!(mean(&turned[20..]) > mean(&turned[..5]) + 0.03);
+    let length = |seen: &[StepMetrics]| {
+        let of = |m: &StepMetrics| m.figures["completions/mean_length"].as_f64().unwrap();
+        seen[20..].iter().map(of).sum::<f64>() / 5.0
+    };
+    assert_eq!(length(&plain), length(&same));
+    assert!(length(&turned) > length(&plain) + 0.5, "{} {}", length(&turned), length(&plain));
 }
 
 #[test]
@@ -241,7 +245,8 @@ fn log_probabilities_are_those_of_the_sampled_tokens_and_no_others() {
     let answers = sampler.answers(&[Request { stream: Some(0), ..Request::new(rows[0].tokens.clone(), 2) }]).unwrap();
     let mut sums: Vec<f64> = answers[0].iter().map(|a| a.model_logps.iter().map(|l| f64::from(*l)).sum()).collect();
     let mut logged = ["logps/chosen", "logps/rejected"].map(|n| m.figures[n].as_f64().unwrap());
-    (sums.sort_by(f64::total_cmp), logged.sort_by(f64::total_cmp));
+    sums.sort_by(f64::total_cmp);
+    logged.sort_by(f64::total_cmp);
     assert!(sums.iter().zip(logged).all(|(a, b)| (a - b).abs() < 1e-4), "{sums:?} {logged:?}");
 }
 
@@ -261,4 +266,42 @@ fn groups_without_a_difference_are_counted_and_teach_nothing() {
     let alone = stage(Sft::default());
     let none = FreshRun::new(&alone, &[], model::<f64>(1), None, environment(), 3);
     assert!(none.err().unwrap().to_string().contains("no prompts"));
+}
+
+#[test]
+fn the_policy_s_own_reward_is_its_log_ratio_to_the_reference() {
+    let own = |per_token: bool| -> WeightedReward {
+        toml::from_str(&format!("function = {{ type = 'implicit', per_token = {per_token} }}")).unwrap()
+    };
+    let mut stage = stage(Dpo::default());
+    stage.max_steps = Some(1);
+    stage.objective.rewards = [("own".to_owned(), own(false)), ("each".to_owned(), own(true))].into();
+    let (rows, start, other) = (prompts(4), model::<f64>(1), model::<f64>(2));
+    let mut run = FreshRun::new(&stage, &rows, start.clone(), Some(other.clone()), environment(), 3).unwrap();
+    let m = run.next_step().unwrap().unwrap();
+    let figure = |name: &str| m.figures[name].as_f64().unwrap();
+    // the same completions by hand; the order of the prompts is the run's
+    let order = tropism_data::order::Order::new(4, 3, true).unwrap().batch(6);
+    let sampler = Sampler::new(&start, Sampling { max_new_tokens: 8, ..Sampling::default() })
+        .stop_tokens(&[STOP])
+        .seed(Stream::new(3, "fresh/rollouts").bits());
+    let request = |(i, &r): (usize, &usize)| Request { stream: Some(i as u32), ..Request::new(rows[r].tokens.clone(), 4) };
+    let requests: Vec<Request> = order.iter().enumerate().map(request).collect();
+    let answers = sampler.answers(&requests).unwrap();
+    let sample = |(r, a): (&usize, &tropism_lm::Answer)| tropism_data::tokens::TokenSample {
+        source: rows[*r].source.clone(),
+        prompt: rows[*r].tokens.clone(),
+        completion: a.tokens.clone(),
+    };
+    let samples: Vec<_> = order.iter().zip(&answers).flat_map(|(r, a)| a.iter().map(move |a| (r, a))).map(sample).collect();
+    let scores = [&start, &other].map(|m| score_samples(m, &samples, 4096).unwrap());
+    let ratios = || scores[0].iter().zip(&scores[1]).map(|(a, b)| (a.logps - b.logps, a.tokens as f64));
+    let n = samples.len() as f64;
+    let (sum, each) = (ratios().map(|(r, _)| r).sum::<f64>() / n, ratios().map(|(r, t)| r / t).sum::<f64>() / n);
+    assert!((figure("rewards/own/mean") - sum).abs() < 1e-9 && (figure("rewards/each/mean") - each).abs() < 1e-9);
+    // a policy gradient cannot ask for it
+    let text = "name = 'p'\nlearning_rate = 1e-4\npolicy_gradient.loss = { method = 'grpo' }\n\
+                policy_gradient.rewards.own.function.type = 'implicit'";
+    let found = toml::from_str::<AnyStage>(text).unwrap().check().unwrap_err().to_string();
+    assert!(found.contains("`own` of the policy's own"), "{found}");
 }
