@@ -7,6 +7,7 @@ use super::rated::Round;
 use super::rewards::{Rating, WeightedReward};
 use super::rollout::sample;
 use crate::error::TrainError;
+use crate::reward::RewardModels;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,19 +57,31 @@ pub struct Environment<'a> {
     pub decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync),
     /// the embedded world that made the prompts; shared, as a call that hangs outlives its step
     pub world: Option<&'a Arc<dyn Reward>>,
+    /// the reward models that rewards ask for
+    pub models: Option<&'a dyn RewardModels>,
     /// writes the tokenizer's files into a folder, for a server that loads the policy from there
     pub companions: Option<&'a (dyn Fn(&Path) -> Result<(), String> + Sync)>,
 }
 
 impl<'a> Environment<'a> {
-    /// Without a world, and without files beside a policy.
+    /// Without a world, reward models, and files beside a policy.
     pub fn new(stops: &'a [u32], decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync)) -> Self {
-        Environment { stops, decode, world: None, companions: None }
+        Environment { stops, decode, world: None, models: None, companions: None }
     }
 
     /// The world as a plain reward.
     pub(crate) fn reward(&self) -> Option<&'a dyn Reward> {
         self.world.map(|w| &**w)
+    }
+
+    /// What keeps one of the rewards from scoring with its model: the reward's name, and the problem.
+    pub(crate) fn models_problem(&self, rewards: &BTreeMap<String, WeightedReward>) -> Option<(String, String)> {
+        rewards.iter().find_map(|(name, reward)| {
+            let wanted = reward.function.model()?;
+            let found = self.models.map(|m| m.check(wanted));
+            let problem = found.unwrap_or_else(|| Err("no reward models are at hand".to_owned())).err()?;
+            Some((name.clone(), problem))
+        })
     }
 }
 
@@ -173,6 +186,35 @@ impl Gatherer<'_> {
         round.finish(answers)
     }
 
+    /// The scores of reward models for all completions: by completion, in the order of the rewards.
+    pub(crate) fn model_scores(
+        &self,
+        picked: &[usize],
+        answers: &[Vec<Answer>],
+    ) -> Result<Vec<Vec<Option<f64>>>, TrainError> {
+        let mut scores = vec![vec![None; self.rewards.len()]; answers.iter().map(Vec::len).sum()];
+        let mut samples = vec![];
+        for (k, reward) in self.rewards.values().enumerate() {
+            let (Some(wanted), Some(models)) = (reward.function.model(), self.environment.models) else { continue };
+            if samples.is_empty() {
+                let of = |(&prompt, answers): (&usize, &Vec<Answer>)| {
+                    let row = &self.prompts[prompt];
+                    let sample = |a: &Answer| TokenSample {
+                        source: row.source.clone(),
+                        prompt: row.tokens.clone(),
+                        completion: a.tokens.clone(),
+                    };
+                    answers.iter().map(sample).collect::<Vec<_>>()
+                };
+                samples = picked.iter().zip(answers).flat_map(of).collect();
+            }
+            for (to, score) in scores.iter_mut().zip(models.rate(wanted, &samples)?) {
+                to[k] = Some(score);
+            }
+        }
+        Ok(scores)
+    }
+
     /// Brings a server up to the policy.
     pub(crate) fn sync<M: Dims, E: Scalar>(&self, policy: &Decoder<M, E>, times: &mut Times) -> Result<(), TrainError>
     where
@@ -231,7 +273,7 @@ impl Gatherer<'_> {
         let ratings: Vec<Vec<Rating>> = groups.iter().flat_map(|g| g.ratings.iter().cloned()).collect();
         let table = self.table(&ratings)?;
         let (sums, kept) = (table.sums(), vec![true; samples.len()]);
-        let (old, reference, values, returns, credit) = (None, None, None, None, None);
+        let (old, reference, values, returns, shaped, credit) = (None, None, None, None, None, None);
         let groups = Groups::new(&of_row)?;
         Ok(Some(Batch {
             samples,
@@ -246,6 +288,7 @@ impl Gatherer<'_> {
             reference,
             values,
             returns,
+            shaped,
             credit,
         }))
     }

@@ -13,10 +13,13 @@ mod gather;
 mod learn;
 mod options;
 mod pass;
+mod process;
 mod rated;
 mod rewards;
 mod rollout;
 mod run;
+mod shaping;
+mod steps;
 mod workers;
 
 pub use advantages::{AdvantageOptions, RewardKl};
@@ -29,9 +32,12 @@ pub use fresh::{Choose, FreshOptions, HeadOptions, PairRule};
 pub use fresh_run::FreshRun;
 pub use gather::{Environment, PromptRow};
 pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
+pub use process::ProcessRewardOptions;
 pub use rewards::{
     AspectReward, Completion, Implicit, Rating, RatingFailure, RewardFunction, TokenLength, WeightedReward, WorldReward,
     rate,
 };
+pub(crate) use rollout::sample;
 pub use run::OnlineRun;
+pub use shaping::TokenRewardOptions;
 pub use workers::RatingOptions;

@@ -1,6 +1,6 @@
 //! Ratings of a round's completions, which come one by one.
 use super::gather::{Gatherer, Group};
-use super::rewards::{Completion, Rating, RatingFailure, compared, settle};
+use super::rewards::{Completion, Rating, RatingFailure, WeightedReward, compared, settle};
 use super::workers::{Call, Outcome, Pool};
 use crate::error::TrainError;
 use std::collections::BTreeMap;
@@ -21,7 +21,9 @@ pub(crate) struct Round<'r> {
 
 impl<'r> Round<'r> {
     pub(crate) fn new(gatherer: &'r Gatherer<'r>, picked: &'r [usize]) -> Result<Self, TrainError> {
-        let rewards = gatherer.rewards.values().map(|r| r.function.clone()).collect();
+        // reward models see all completions at once, when they are there
+        let on_threads = |r: &WeightedReward| r.function.model().is_none().then(|| r.function.clone());
+        let rewards = gatherer.rewards.values().map(on_threads).collect();
         let pool = Pool::new(&gatherer.rollout.rating, rewards, gatherer.environment.world.cloned())?;
         Ok(Round { gatherer, picked, pool, texts: BTreeMap::new(), refused: None })
     }
@@ -56,6 +58,7 @@ impl<'r> Round<'r> {
             return Err(e);
         }
         let mut found = self.pool.collect()?;
+        let mut scores = self.gatherer.model_scores(self.picked, &answers)?.into_iter();
         let mut tally = Tally { without: vec![0; self.gatherer.rewards.len()], calls: 0, last: None };
         let groups: Vec<(usize, Vec<Answer>, Vec<Vec<Rating>>)> = answers
             .into_iter()
@@ -64,6 +67,10 @@ impl<'r> Round<'r> {
                 let one = |number| self.ratings((place, number), &mut found, &mut tally);
                 let mut ratings: Vec<Vec<Rating>> = (0..answers.len()).map(one).collect();
                 let texts: Vec<String> = self.texts.range((place, 0)..(place + 1, 0)).map(|(_, t)| t.clone()).collect();
+                for (row, scores) in ratings.iter_mut().zip(&mut scores) {
+                    let own = row.iter_mut().zip(scores).filter_map(|(r, s)| Some((r, s?)));
+                    own.for_each(|(rating, score)| rating.score = Some(score));
+                }
                 compared(self.gatherer.rewards, &texts, &mut ratings);
                 (self.picked[place], answers, ratings)
             })

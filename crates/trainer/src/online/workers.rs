@@ -67,7 +67,7 @@ pub(crate) type Outcome = Result<Rating, String>;
 
 /// What the threads share.
 struct Shared {
-    rewards: Vec<RewardFunction>,
+    rewards: Vec<Option<RewardFunction>>,
     world: Option<Arc<dyn Reward>>,
     queue: Mutex<(VecDeque<(Call, Arc<Owned>)>, bool)>,
     waiting: Condvar,
@@ -109,10 +109,10 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Starts the threads; `rewards` in the order of their names.
+    /// Starts the threads; `rewards` in the order of their names, nothing for one that is not computed here.
     pub(crate) fn new(
         options: &RatingOptions,
-        rewards: Vec<RewardFunction>,
+        rewards: Vec<Option<RewardFunction>>,
         world: Option<Arc<dyn Reward>>,
     ) -> Result<Self, TrainError> {
         let (send, receive) = mpsc::channel();
@@ -152,7 +152,7 @@ impl Pool {
             tokens: what.tokens,
         });
         let mut queue = locked(&self.shared.queue);
-        for reward in 0..self.shared.rewards.len() {
+        for (reward, _) in self.shared.rewards.iter().enumerate().filter(|(_, r)| r.is_some()) {
             queue.0.push_back(((place, number, reward), owned.clone()));
             self.pending += 1;
         }
@@ -249,7 +249,10 @@ fn work(shared: &Shared, at: &Mutex<Option<(Call, Instant)>>, abandoned: &Atomic
 fn rated(shared: &Shared, reward: usize, owned: &Owned) -> Outcome {
     let Owned { prompt, truth, text, tokens } = owned;
     let completion = Completion { prompt, truth: truth.as_deref(), text, tokens: *tokens };
-    let call = || shared.rewards[reward].rate(&completion, shared.world.as_deref());
+    let call = || match &shared.rewards[reward] {
+        Some(reward) => reward.rate(&completion, shared.world.as_deref()),
+        None => Ok(Rating::default()),
+    };
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(found) => found.map_err(|e| e.to_string()),
         Err(panic) => {
@@ -288,7 +291,7 @@ mod tests {
 
     fn outcomes(texts: &[&str], threads: usize, timeout_s: f64) -> Vec<Outcome> {
         let options = RatingOptions { threads, timeout_s, ..RatingOptions::default() };
-        let rewards = vec![RewardFunction::World(WorldReward {})];
+        let rewards = vec![None, Some(RewardFunction::World(WorldReward {}))];
         let mut pool = Pool::new(&options, rewards, Some(Arc::new(Moody))).unwrap();
         for (i, text) in texts.iter().enumerate() {
             pool.submit((i, 0), &Completion { prompt: "", truth: None, text, tokens: 1 });

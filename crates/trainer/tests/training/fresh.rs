@@ -245,7 +245,8 @@ fn log_probabilities_are_those_of_the_sampled_tokens_and_no_others() {
     let answers = sampler.answers(&[Request { stream: Some(0), ..Request::new(rows[0].tokens.clone(), 2) }]).unwrap();
     let mut sums: Vec<f64> = answers[0].iter().map(|a| a.model_logps.iter().map(|l| f64::from(*l)).sum()).collect();
     let mut logged = ["logps/chosen", "logps/rejected"].map(|n| m.figures[n].as_f64().unwrap());
-    (sums.sort_by(f64::total_cmp), logged.sort_by(f64::total_cmp));
+    sums.sort_by(f64::total_cmp);
+    logged.sort_by(f64::total_cmp);
     assert!(sums.iter().zip(logged).all(|(a, b)| (a - b).abs() < 1e-4), "{sums:?} {logged:?}");
 }
 
