@@ -218,6 +218,13 @@ impl OpenAiEngine {
         if plain.ends_with("/completions") { plain.to_owned() } else { format!("{plain}/completions") }
     }
 
+    /// Whether the server is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let host = self.url.split("://").nth(1).and_then(|r| r.split('/').next()).unwrap_or_default();
+        let host = host.rsplit_once(':').map_or(host, |(h, port)| if port.ends_with(']') { host } else { h });
+        host == "localhost" || host.starts_with("127.") || host == "[::1]"
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_secs_f64(self.timeout_s)
     }
