@@ -6,6 +6,7 @@ mod checkpoint;
 mod directions;
 mod figures;
 mod fresh;
+mod fresh_checkpoint;
 mod fresh_rows;
 mod fresh_run;
 mod gather;
