@@ -302,8 +302,48 @@ impl Experiment {
                     return refuse(&problem, &format!("earlier are: {}", earlier.join(", ")));
                 }
             }
+            self.check_models(i).or_else(|(problem, help)| refuse(&problem, &help))?;
         }
         self.check_comparisons().or_else(|(problem, help)| refuse(&problem, &help))
+    }
+
+    /// Whether the models that stage `i` reads are there: language models by its options, reward models by its rewards. Problem
+    /// and help.
+    fn check_models(&self, i: usize) -> Result<(), (String, String)> {
+        let (stage, earlier) = (&self.stages[i], &self.stages[..i]);
+        let name = stage.name();
+        let find = |wanted: &str| earlier.iter().find(|s| s.name() == wanted);
+        let named = [("init", stage.init()), ("reference", stage.reference())];
+        let named = named.into_iter().filter_map(|(key, n)| Some((key, n?))).chain(stage.others());
+        for (key, wanted) in named.filter(|(_, n)| *n != "model") {
+            let problem = match find(wanted) {
+                None => format!("stage `{name}`: `{key}` is `{wanted}`, which is no earlier stage"),
+                Some(s) if s.makes_reward_model() => {
+                    format!("stage `{name}`: `{key}` is `{wanted}`, which is a reward model and no language model")
+                }
+                Some(_) => continue,
+            };
+            let names = earlier.iter().filter(|s| !s.makes_reward_model()).map(AnyStage::name);
+            let names: Vec<&str> = names.chain(["model"]).collect();
+            return Err((problem, format!("earlier are: {}", names.join(", "))));
+        }
+        for (reward, function) in stage.sampling().into_iter().flat_map(|(_, all)| all) {
+            let Some(model) = function.function.model() else { continue };
+            let Some(wanted) = &model.stage else { continue };
+            let Some(AnyStage::RewardModel(found)) = find(wanted) else {
+                let problem =
+                    format!("stage `{name}`: reward `{reward}` asks for `{wanted}`, which is no earlier reward model");
+                return Err((problem, "name an earlier stage with a `reward_model` table, or set `folder`".into()));
+            };
+            let heads: Vec<&str> = found.objective.heads.keys().map(String::as_str).collect();
+            let fits = model.head.as_ref().map_or(heads.len() == 1, |h| heads.contains(&h.as_str()));
+            if !fits {
+                let asked = model.head.as_ref().map_or("no head".to_owned(), |h| format!("head `{h}`"));
+                let problem = format!("stage `{name}`: reward `{reward}` names {asked} of `{wanted}`");
+                return Err((problem, format!("its heads are: {}", heads.join(", "))));
+            }
+        }
+        Ok(())
     }
 
     /// Problem and help.

@@ -3,6 +3,8 @@
 mod common;
 #[path = "runs/fresh.rs"]
 mod fresh;
+#[path = "runs/models.rs"]
+mod models;
 #[path = "runs/online.rs"]
 mod online;
 #[path = "runs/veto.rs"]

@@ -32,6 +32,7 @@ mod decoder;
 mod dims;
 mod error;
 mod feed_forward;
+mod figure;
 mod folder;
 mod freeze;
 mod heads;

@@ -121,6 +121,20 @@ impl Rows {
         Some(self.pick(&at))
     }
 
+    /// Pairs with chosen and rejected side swapped; rows of another kind as they are. Columns of numbers stay.
+    pub fn swapped(&self) -> Rows {
+        let Rows::Pairs(pairs) = self else { return self.clone() };
+        let swap = |p: &TokenPair| {
+            let mut p = p.clone();
+            std::mem::swap(&mut p.chosen, &mut p.rejected);
+            if let Some(other) = &mut p.rejected_prompt {
+                std::mem::swap(other, &mut p.prompt);
+            }
+            p
+        };
+        Rows::Pairs(pairs.iter().map(swap).collect())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         match self {

@@ -1,6 +1,7 @@
 //! `cargo xtask experiment`: one run from data to report.
 mod comparison;
 mod direction;
+mod distil;
 mod evaluate;
 pub(crate) mod folder;
 mod memory;
@@ -8,6 +9,7 @@ pub(crate) mod pipeline;
 mod prepare;
 mod result;
 mod revision;
+mod reward;
 mod show;
 mod toy;
 pub(crate) mod veto;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 use tropism_lm::{FolderWriter, Loaded, load};
 use tropism_trainer::{
-    AnyStage, FreshOptions, FreshRun, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun,
+    AnyStage, Environment, FreshOptions, FreshRun, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun,
     checkpointed_stage, reference_logps,
 };
 
@@ -18,7 +18,7 @@ pub(crate) const RESULT: &str = "result.json";
 pub(crate) const PAIRS: &str = "pairs.jsonl";
 
 /// The policy at the end of a stage, its steps and tokens.
-type Trained = (Model, usize, usize);
+pub(super) type Trained = (Model, usize, usize);
 /// Where a stage's heads stand in its folder.
 const HEADS: &str = "heads";
 
@@ -68,9 +68,14 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
 
 /// Trains and evaluates one stage.
 fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageResult]) -> Result<StageResult, XtaskError> {
-    let previous = before.last().map_or("model", |r| r.name.as_str());
+    // a reward model is no place to start from
+    let scores = |name: &str| prepared.config.stages.iter().any(|s| s.name() == name && s.makes_reward_model());
+    let previous = before.iter().rev().find(|r| !scores(&r.name)).map_or("model", |r| r.name.as_str());
     let init = stage.init().unwrap_or(previous);
     let policy = load_stage(run, prepared, init)?;
+    if let AnyStage::RewardModel(s) = stage {
+        return super::reward::one(run, prepared, s, policy);
+    }
     let mut reference = match stage.reference() {
         Some(name) if name != init => load_stage(run, prepared, name)?,
         _ => policy.clone(),
@@ -85,6 +90,7 @@ fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageRe
             heads = found;
             trained
         }
+        AnyStage::Distil(s) => super::distil::train(run, prepared, s, policy)?,
         other => return Err(unknown(other)),
     };
     let seconds = clock.elapsed().as_secs_f64();
@@ -142,7 +148,10 @@ fn train_online(
 ) -> Result<Trained, XtaskError> {
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
     let reference = stage.objective.needs_reference().then(|| reference.clone());
+    let models = super::reward::models(run, &stage.objective.rewards, stage.micro_batch_tokens)?;
+    let guide = stage.objective.token_rewards.as_ref().map(|t| load_stage(run, prepared, &t.model)).transpose()?;
     prepared.sampled_by(|environment| {
+        let environment = &Environment { models: Some(&models), ..*environment };
         let questions = &prepared.questions;
         let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
             Some(name) if name == stage.name => {
@@ -155,6 +164,9 @@ fn train_online(
                 (training, start_of_stage(&log, &stage.name)?)
             }
         };
+        if let Some(guide) = guide {
+            training = training.with_guide(guide)?;
+        }
         let progress = Progress::new(&stage.name, training.total(), training.done());
         training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
         let (steps, tokens) = (training.done(), training.tokens());
@@ -172,7 +184,9 @@ fn train_fresh(
 ) -> Result<(Trained, Option<ModelHeads>), XtaskError> {
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
     let reference = stage.objective.needs_reference().then(|| reference.clone());
+    let models = super::reward::models(run, &stage.objective.rewards, stage.micro_batch_tokens)?;
     prepared.sampled_by(|environment| {
+        let environment = &Environment { models: Some(&models), ..*environment };
         let questions = prepared.asked(stage);
         let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
             Some(name) if name == stage.name => {
@@ -194,7 +208,7 @@ fn train_fresh(
 }
 
 /// Metrics go on behind the stages that are done; lines of an earlier try at this stage are dropped.
-fn start_of_stage(log: &Path, stage: &str) -> Result<Metrics, XtaskError> {
+pub(super) fn start_of_stage(log: &Path, stage: &str) -> Result<Metrics, XtaskError> {
     if !log.exists() {
         return Ok(Metrics::create(log)?);
     }

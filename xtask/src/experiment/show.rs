@@ -28,6 +28,8 @@ pub(super) fn plan(p: &Prepared) -> String {
         let (rows, what) = match stage {
             // `prepare` has looked at them
             AnyStage::Rows(s) => (p.rows(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::RewardModel(s) => (p.pairs_of(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::Distil(s) if !s.objective.on_policy() => (p.pairs_of(s).map_or(0, |rows| rows.len()), "rows"),
             AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => (p.asked(s).len(), "prompts"),
             _ => (p.questions.len(), "prompts"),
         };

@@ -98,6 +98,11 @@ where
         Ok(heads)
     }
 
+    /// Names of all heads.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.list.keys().map(String::as_str)
+    }
+
     /// The head of a name.
     ///
     /// # Errors

@@ -93,6 +93,7 @@ where
             let problem = format!("{} and the reference do not go together", stage.objective.objective.name());
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
+        stage.check_models(&stage.objective.rewards, &environment)?;
         policy.precision = stage.precision.into();
         reference.iter_mut().for_each(|r| r.precision = stage.precision.into());
         let mut optimiser = AdamW::new(stage.weight_decay);
@@ -332,6 +333,7 @@ impl<O> Stage<O> {
             max_steps: self.max_steps,
             shuffle: self.shuffle,
             data_stage: None,
+            swap_pairs: false,
             batch_size: self.batch_size,
             micro_batch_tokens: self.micro_batch_tokens,
             precision: self.precision,

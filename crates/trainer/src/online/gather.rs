@@ -2,9 +2,10 @@
 use super::batch::Batch;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
-use super::rewards::{Completion, Rating, WeightedReward, compared, rate};
+use super::rewards::{Completion, Rating, WeightedReward, compared, rate_given};
 use super::rollout::sample;
 use crate::error::TrainError;
+use crate::reward::RewardModels;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -52,6 +53,20 @@ pub struct Environment<'a> {
     pub decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync),
     /// the embedded world that made the prompts
     pub world: Option<&'a dyn Reward>,
+    /// the reward models that rewards ask for
+    pub models: Option<&'a dyn RewardModels>,
+}
+
+impl Environment<'_> {
+    /// What keeps one of the rewards from scoring with its model: the reward's name, and the problem.
+    pub(crate) fn models_problem(&self, rewards: &BTreeMap<String, WeightedReward>) -> Option<(String, String)> {
+        rewards.iter().find_map(|(name, reward)| {
+            let wanted = reward.function.model()?;
+            let found = self.models.map(|m| m.check(wanted));
+            let problem = found.unwrap_or_else(|| Err("no reward models are at hand".to_owned())).err()?;
+            Some((name.clone(), problem))
+        })
+    }
 }
 
 /// A prompt's completions with their ratings.
@@ -133,7 +148,14 @@ impl Gatherer<'_> {
         let answers = sample(policy, self.rollout, self.environment.stops, &prompts, seed)?;
         times.rollout += clock.elapsed();
         let clock = Instant::now();
-        let groups = picked.iter().zip(answers).map(|(&prompt, answers)| self.rated(prompt, answers)).collect();
+        let scores = self.model_scores(picked, &answers)?;
+        let mut at = 0;
+        let each = |(&prompt, answers): (&usize, Vec<Answer>)| {
+            let from = at;
+            at += answers.len();
+            self.rated(prompt, answers, &scores[from..at])
+        };
+        let groups = picked.iter().zip(answers).map(each).collect();
         times.reward += clock.elapsed();
         groups
     }
@@ -147,19 +169,48 @@ impl Gatherer<'_> {
             sampling_logps: vec![],
             text: None,
         };
-        let group = |&prompt: &usize| self.rated(prompt, self.prompts[prompt].given.iter().map(answer).collect());
+        let group = |&prompt: &usize| {
+            let answers = vec![self.prompts[prompt].given.iter().map(answer).collect::<Vec<_>>()];
+            let scores = self.model_scores(&[prompt], &answers)?;
+            self.rated(prompt, answers.into_iter().flatten().collect(), &scores)
+        };
         picked.iter().map(group).collect()
     }
 
-    fn rated(&self, prompt: usize, answers: Vec<Answer>) -> Result<Group, TrainError> {
+    /// The scores of reward models for all completions: by completion, in the order of the rewards.
+    fn model_scores(&self, picked: &[usize], answers: &[Vec<Answer>]) -> Result<Vec<Vec<Option<f64>>>, TrainError> {
+        let mut scores = vec![vec![None; self.rewards.len()]; answers.iter().map(Vec::len).sum()];
+        let mut samples = vec![];
+        for (k, reward) in self.rewards.values().enumerate() {
+            let (Some(wanted), Some(models)) = (reward.function.model(), self.environment.models) else { continue };
+            if samples.is_empty() {
+                let of = |(&prompt, answers): (&usize, &Vec<Answer>)| {
+                    let row = &self.prompts[prompt];
+                    let sample = |a: &Answer| TokenSample {
+                        source: row.source.clone(),
+                        prompt: row.tokens.clone(),
+                        completion: a.tokens.clone(),
+                    };
+                    answers.iter().map(sample).collect::<Vec<_>>()
+                };
+                samples = picked.iter().zip(answers).flat_map(of).collect();
+            }
+            for (to, score) in scores.iter_mut().zip(models.rate(wanted, &samples)?) {
+                to[k] = Some(score);
+            }
+        }
+        Ok(scores)
+    }
+
+    fn rated(&self, prompt: usize, answers: Vec<Answer>, scores: &[Vec<Option<f64>>]) -> Result<Group, TrainError> {
         let row = &self.prompts[prompt];
         let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
         let (mut ratings, mut texts) = (Vec::with_capacity(answers.len()), vec![]);
-        for answer in &answers {
+        for (answer, given) in answers.iter().zip(scores) {
             let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
             let truth = row.truth.as_deref();
             let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
-            let found = rate(self.rewards, &completion, self.environment.world);
+            let found = rate_given(self.rewards, &completion, self.environment.world, given);
             ratings.push(found.map_err(|e| refuse(e.to_string()))?);
             texts.push(text.trim().to_owned());
         }
@@ -208,7 +259,7 @@ impl Gatherer<'_> {
         let ratings: Vec<Vec<Rating>> = groups.iter().flat_map(|g| g.ratings.iter().cloned()).collect();
         let table = self.table(&ratings)?;
         let (sums, kept) = (table.sums(), vec![true; samples.len()]);
-        let (old, reference, values, returns, credit) = (None, None, None, None, None);
+        let (old, reference, values, returns, shaped, credit) = (None, None, None, None, None, None);
         let groups = Groups::new(&of_row)?;
         Ok(Some(Batch {
             samples,
@@ -223,6 +274,7 @@ impl Gatherer<'_> {
             reference,
             values,
             returns,
+            shaped,
             credit,
         }))
     }

@@ -1,6 +1,8 @@
 //! The options of a stage that follows a policy gradient.
 use super::advantages::{AdvantageOptions, RewardKl};
+use super::process::ProcessRewardOptions;
 use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
+use super::shaping::TokenRewardOptions;
 use crate::error::TrainError;
 use crate::stage::Stage;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,12 @@ pub struct PolicyGradientOptions {
     /// KL to the reference in the reward
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_kl: Option<RewardKl>,
+    /// rewards by token of a model that preference training made: RTO
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_rewards: Option<TokenRewardOptions>,
+    /// rewards by step of a reward model that learns beside the policy: OPRL
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_rewards: Option<ProcessRewardOptions>,
     /// passes over the completions of a step
     #[serde(default = "one")]
     pub iterations: usize,
@@ -105,6 +113,8 @@ impl PolicyGradientOptions {
             rewards: BTreeMap::from([(reward.into(), function)]),
             advantages: None,
             reward_kl: None,
+            token_rewards: None,
+            process_rewards: None,
             iterations: 1,
             mini_batches: 1,
             dynamic_sampling: None,
@@ -127,7 +137,7 @@ impl PolicyGradientOptions {
 
     /// Whether a reference model is read, by the loss or by the reward.
     pub fn needs_reference(&self) -> bool {
-        self.requires(Field::Reference) || self.reward_kl.is_some()
+        self.requires(Field::Reference) || self.reward_kl.is_some() || self.token_rewards.is_some()
     }
 
     /// How rewards become advantages, where the loss reads advantages.
@@ -172,7 +182,7 @@ impl Stage<PolicyGradientOptions> {
         if o.dynamic_sampling.as_ref().is_some_and(|d| d.max_rounds == 0) {
             return Some(("dynamic_sampling", "has max_rounds 0, it must be at least 1".into()));
         }
-        o.rewards_problem().or_else(|| o.credit_problem())
+        o.rewards_problem().or_else(|| o.process_problem()).or_else(|| o.credit_problem())
     }
 }
 
@@ -198,7 +208,41 @@ impl PolicyGradientOptions {
         None
     }
 
+    /// What is wrong with rewards by token or step.
+    fn process_problem(&self) -> Option<(&'static str, String)> {
+        if let Some(tokens) = &self.token_rewards {
+            let refuse = |problem: &str| Some(("token_rewards", problem.to_owned()));
+            if let Err(e) = tokens.rto.check() {
+                return Some(("token_rewards", format!("cannot be used: {e}")));
+            }
+            if self.reward_kl.is_some() {
+                return refuse("is set beside reward_kl, whose weight is rto.kl_weight here; remove reward_kl");
+            }
+            if !self.credit().is_some_and(|c| c.by_token()) {
+                return refuse("is set, but advantages are made of whole completions; take ppo, or reinforce_plus_plus");
+            }
+        }
+        let process = self.process_rewards.as_ref()?;
+        if let Some(problem) = process.problem() {
+            return Some(("process_rewards", problem));
+        }
+        let refuse = |problem: String| Some(("process_rewards", problem));
+        let name = self.loss.name();
+        if self.advantages.is_some() || self.reward_kl.is_some() || self.token_rewards.is_some() {
+            return refuse(
+                "makes the advantages; remove advantages, reward_kl and token_rewards, and take loss.kl for a KL".into(),
+            );
+        }
+        if self.need(Field::Advantages).is_none() || self.has_critic() {
+            return refuse(format!("gives advantages of steps, which {name} does not read, or trains a critic beside"));
+        }
+        (self.rollout.group < 2).then(|| ("rollout.group", "is 1, but process_rewards compares completions".to_owned()))
+    }
+
     fn credit_problem(&self) -> Option<(&'static str, String)> {
+        if self.process_rewards.is_some() {
+            return None;
+        }
         let name = self.loss.name();
         let Some(credit) = self.credit() else {
             if self.advantages.is_some() {

@@ -1,4 +1,5 @@
 //! What completions are rated by.
+use crate::reward::ModelReward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tropism_policy_gradient::{SoftOverlong, soft_overlong};
@@ -44,6 +45,8 @@ pub enum RewardFunction {
     TokenLength(TokenLength),
     /// DAPO's penalty near the length limit; see [`SoftOverlong`]
     SoftOverlong(SoftOverlong),
+    /// the score of a reward model; see [`ModelReward`]
+    Model(ModelReward),
     /// a judge with preferences in a circle: how likely a completion is preferred to the others of its group; see [`Circle`]
     Circle(Circle),
     /// the policy's own reward, for stages that make rows of their samples; see [`Implicit`]
@@ -126,6 +129,7 @@ impl WeightedReward {
             RewardFunction::TokenLength(t) if t.capacity == 0 => Err("capacity is 0, it must be at least 1".into()),
             RewardFunction::Circle(c) => c.check().map_err(|e| e.to_string()),
             RewardFunction::SoftOverlong(s) => soft_overlong(0, s).map(|_| ()).map_err(|e| e.to_string()),
+            RewardFunction::Model(m) => m.check(),
             _ => Ok(()),
         }
     }
@@ -147,10 +151,19 @@ impl RewardFunction {
         matches!(self, Self::Correct(_) | Self::World(_))
     }
 
+    /// The reward model that it asks for.
+    pub fn model(&self) -> Option<&ModelReward> {
+        match self {
+            Self::Model(m) => Some(m),
+            _ => None,
+        }
+    }
+
     /// The rating of a completion; `world` is the embedded world.
     ///
     /// # Errors
-    /// A truth that the verifier cannot read; a world's reward without a world.
+    /// A truth that the verifier cannot read; a world's reward without a world; the score of a model, which stages compute
+    /// for many completions at once.
     pub fn rate(&self, completion: &Completion, world: Option<&dyn Reward>) -> Result<Rating, RewardError> {
         let none = RewardError::NoParts { reward: "world".to_owned() };
         let text: &dyn Reward = match self {
@@ -167,6 +180,7 @@ impl RewardFunction {
                 let score = soft_overlong(completion.tokens, s).ok();
                 return Ok(Rating { score, verdict: None });
             }
+            Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
             // by its group, see [`compared`], or by models
             Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
             Self::World(_) => world.ok_or(none)?,
@@ -223,7 +237,21 @@ pub fn rate(
     completion: &Completion,
     world: Option<&dyn Reward>,
 ) -> Result<Vec<Rating>, RewardError> {
-    let mut ratings: Vec<Rating> = rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
+    rate_given(rewards, completion, world, &[])
+}
+
+/// As [`rate`], with the scores of those rewards that have been computed before, in the order of the rewards' names.
+pub(crate) fn rate_given(
+    rewards: &BTreeMap<String, WeightedReward>,
+    completion: &Completion,
+    world: Option<&dyn Reward>,
+    given: &[Option<f64>],
+) -> Result<Vec<Rating>, RewardError> {
+    let one = |(k, r): (usize, &WeightedReward)| match given.get(k) {
+        Some(Some(score)) => Ok(Rating { score: Some(*score), verdict: None }),
+        _ => r.function.rate(completion, world),
+    };
+    let mut ratings: Vec<Rating> = rewards.values().enumerate().map(one).collect::<Result<_, _>>()?;
     let right = ratings.iter().any(|r| r.verdict.is_some_and(Verdict::is_correct));
     for (rating, reward) in ratings.iter_mut().zip(rewards.values()) {
         if let RewardFunction::TokenLength(t) = &reward.function

@@ -28,7 +28,7 @@ fn decode(tokens: &[u32]) -> Result<String, String> {
 }
 
 pub(super) fn environment() -> Environment<'static> {
-    Environment { stops: &[STOP], decode: &decode, world: None }
+    Environment { stops: &[STOP], decode: &decode, world: None, models: None }
 }
 
 /// Shorter is better.
@@ -333,7 +333,7 @@ fn stages_of_all_kinds_come_from_one_list_and_go_back() {
     assert_eq!(back, stage);
     let said = |text: &str| toml::from_str::<AnyStage>(text).unwrap_err().to_string();
     assert!(said("name = 'g'\nlearning_rate = 1e-4").contains("missing field `objective`"));
-    assert!(said("name = 'g'\nlearning_rate = 1e-4\ndistil = {}").contains("unknown field `distil`"));
+    assert!(said("name = 'g'\nlearning_rate = 1e-4\npolicy = {}").contains("unknown field `policy`"));
     assert!(said(&text.replace("reward_kl", "reward_k")).contains("unknown field `reward_k`"));
     assert!(said(&format!("objective = {{ method = 'sft' }}\n{text}")).contains("of one kind"));
 }

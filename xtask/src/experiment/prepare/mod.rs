@@ -23,6 +23,7 @@ use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, c
 use tropism_evaluation::safety::ProvenanceVeto;
 use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
 use tropism_rewards::{Circle, Reward};
+use tropism_trainer::DistilOptions;
 use tropism_trainer::{
     AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
 };
@@ -228,9 +229,12 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
             AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
                 prepared.sampled_by(|e| s.check_prompts(prepared.asked(s), e))?;
             }
+            AnyStage::RewardModel(s) => s.check_rows(prepared.pairs_of(s)?.as_ref())?,
+            AnyStage::Distil(s) => prepared.check_distil(s)?,
             other => return Err(unknown(other)),
         }
     }
+    prepared.check_models()?;
     Ok(prepared)
 }
 
@@ -329,6 +333,11 @@ impl Prepared {
             Some(RowKind::Revisions) => &self.revisions,
             _ => &self.pairs,
         };
+        let rows = self.of_data_stage(rows, stage)?;
+        Ok(if stage.swap_pairs { Cow::Owned(rows.swapped()) } else { rows })
+    }
+
+    fn of_data_stage<'r, O>(&self, rows: &'r Rows, stage: &Stage<O>) -> Result<Cow<'r, Rows>, XtaskError> {
         let Some(number) = stage.data_stage else { return Ok(Cow::Borrowed(rows)) };
         match rows.of_data_stage(number).filter(|rows| !rows.is_empty()) {
             Some(rows) => Ok(Cow::Owned(rows)),
@@ -339,12 +348,52 @@ impl Prepared {
         }
     }
 
+    /// The pairs that a stage learns from.
+    ///
+    /// # Errors
+    /// As [`Prepared::rows`].
+    pub(in crate::experiment) fn pairs_of<O>(&self, stage: &Stage<O>) -> Result<Cow<'_, Rows>, XtaskError> {
+        self.of_data_stage(&self.pairs, stage)
+    }
+
+    /// The preferred completions that a stage learns from.
+    pub(in crate::experiment) fn chosen_of<O>(&self, stage: &Stage<O>) -> Result<Vec<TokenSample>, XtaskError> {
+        Ok(match self.pairs_of(stage)?.as_ref() {
+            Rows::Pairs(pairs) => pairs.iter().map(TokenPair::chosen_sample).collect(),
+            _ => vec![],
+        })
+    }
+
+    /// Whether there is something to distil on.
+    fn check_distil(&self, stage: &Stage<DistilOptions>) -> Result<(), XtaskError> {
+        let (rows, what) = match stage.objective.on_policy() {
+            true => (self.questions.len(), "prompts"),
+            false => (self.chosen_of(stage)?.len(), "pairs"),
+        };
+        if rows > 0 {
+            return Ok(());
+        }
+        let problem = format!("stage `{}` has no {what} to distil on", stage.name);
+        Err(XtaskError::usage(problem, "look at the audit of the data; a rollout makes it sample its completions"))
+    }
+
+    /// Whether the reward models in folders fit this run.
+    fn check_models(&self) -> Result<(), XtaskError> {
+        let functions = online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function);
+        for wanted in functions.filter_map(RewardFunction::model) {
+            if let Some(folder) = &wanted.folder {
+                super::reward::check_folder(wanted, folder, &self.tokenizer, self.model.config().sizes.vocab)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `f` with what completions are ended, read and rated by.
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
         let (stops, tokenizer) = (self.stops(), &self.tokenizer);
         let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
         let world = self.world.as_ref().map(|w| w as &dyn Reward);
-        f(&Environment { stops: &stops, decode: &decode, world })
+        f(&Environment { stops: &stops, decode: &decode, world, models: None })
     }
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
