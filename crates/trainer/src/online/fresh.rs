@@ -226,6 +226,10 @@ impl FreshOptions {
         if self.reference_every > 0 && !self.needs_reference() {
             return Some(("reference_every", format!("is set, but {name} reads no reference; remove it")));
         }
+        if self.rollout.engine.is_some() && self.reference_samples() {
+            let problem = format!("is set, but {name} also samples from the reference, which no server holds; remove it");
+            return Some(("rollout.engine", problem));
+        }
         let judged = self.rewards.values().any(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight != 0.0);
         if judged && (self.reference_samples() || self.data_completions || group < 2) {
             let problem = "has a judge, who compares the policy's completions of a group with each other; here there is none, or only \

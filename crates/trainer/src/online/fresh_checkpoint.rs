@@ -1,4 +1,5 @@
 //! Checkpoints of stages that make their rows.
+use super::engine::Remote;
 use super::fresh::FreshOptions;
 use super::fresh_run::FreshRun;
 use super::gather::{Environment, PromptRow};
@@ -44,6 +45,7 @@ where
             None => save_policy(&self.policy, writer.path())?,
         }
         save_moments(&self.optimiser, vec![], writer.path())?;
+        self.engine.iter().try_for_each(|e| e.save(writer.path()))?;
         if let (true, Some(reference)) = (self.stage.objective.reference_every > 0, &self.reference) {
             let path = writer.path().join(REFERENCE);
             std::fs::create_dir_all(&path).map_err(TrainError::io(&path))?;
@@ -82,7 +84,7 @@ where
         stage.check_prompts(prompts, &environment)?;
         let refuse = |problem: String| TrainError::Checkpoint { path: folder.join(STATE), problem };
         let saved: Saved = read_state(folder)?.ok_or_else(|| refuse("is missing; start the run again".into()))?;
-        if saved.stage != *stage {
+        if saved.stage.kept() != stage.kept() {
             return Err(refuse(format!("was made with other options of stage `{}`; start the run again", saved.stage.name)));
         }
         if saved.order.rows != prompts.len() {
@@ -101,6 +103,7 @@ where
             run.set_heads(LanguageHeads::load(folder, |c| Ok(Loaded::new(c)))?)?;
         }
         (run.step, run.tokens) = (saved.step, saved.tokens);
+        run.engine = Remote::restore(&stage.objective.rollout, folder)?;
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
         Ok((run, saved.metrics_bytes))
     }

@@ -1,4 +1,5 @@
 //! A stage that makes its rows, in motion.
+use super::engine::Remote;
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
 use super::fresh_rows::Pools;
@@ -40,6 +41,8 @@ pub struct FreshRun<'a, M: Dims, E: Dtype> {
     pub(super) rollouts: Stream,
     pub(super) step: usize,
     pub(super) tokens: usize,
+    /// the server that writes completions, where it is not this program
+    pub(super) engine: Option<Remote>,
 }
 
 impl<'a, M: Dims, E: Scalar> FreshRun<'a, M, E>
@@ -102,6 +105,7 @@ where
             optimiser.format = MomentFormat::Bf16;
         }
         let (heads, grads, step, tokens) = (None, None, 0, 0);
+        let engine = Remote::of(&stage.objective.rollout);
         Ok(FreshRun {
             stage,
             prompts,
@@ -115,6 +119,7 @@ where
             rollouts,
             step,
             tokens,
+            engine,
         })
     }
 
@@ -165,13 +170,23 @@ where
             dynamic_sampling: None,
             prompts: self.prompts,
             environment: self.environment,
+            engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
             plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
         };
+        let before = (self.order.state(), self.rollouts.state());
         let picked = self.order.batch(self.stage.batch_size);
+        let seed = self.rollouts.bits();
         let mut pools = Pools::default();
         if o.policy_samples() {
-            pools.ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
+            let ready = gatherer.sync(&self.policy, &mut times);
+            pools.ours = match ready.and_then(|()| gatherer.round(&self.policy, &picked, seed, &mut times)) {
+                Ok(ours) => ours,
+                Err(e) => {
+                    (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                    return Err(e);
+                }
+            };
         }
         if let Some(reference) = self.reference.as_ref().filter(|_| o.reference_samples()) {
             pools.theirs = gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?;
@@ -193,6 +208,7 @@ where
         let [loss, grad_norm] = if enough { self.learn(&rows, lr, &mut times, &mut figures)? } else { [0.0; 2] };
         times.put(&mut figures);
         self.step += 1;
+        self.engine.iter().for_each(Remote::forget);
         if o.reference_every > 0 && self.step.is_multiple_of(o.reference_every) {
             self.reference =
                 Some(if self.policy.adapter().is_some() { self.policy.clone().merged()? } else { self.policy.clone() });
@@ -285,7 +301,12 @@ where
         progress: &Progress,
         mut each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
+        loop {
+            let m = match self.next_step() {
+                Ok(Some(m)) => m,
+                Ok(None) => break,
+                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
+            };
             metrics.write(&m)?;
             progress.step(&m);
             each(&m);
@@ -300,6 +321,13 @@ where
 }
 
 impl Stage<FreshOptions> {
+    /// What has to be the same for a checkpoint to go on.
+    pub(super) fn kept(&self) -> Self {
+        let mut stage = self.clone();
+        stage.objective.rollout = self.objective.rollout.kept();
+        stage
+    }
+
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
     ///
     /// # Errors
