@@ -1,0 +1,1 @@
+//! Densities and tasks with exact rewards.
