@@ -1,0 +1,1 @@
+//! Preference losses over errors and step log-densities.

@@ -1,0 +1,1 @@
+//! Samplers, their log-densities, inversion and guidance.

@@ -1,0 +1,1 @@
+//! Noise schedules, times of sampling, weights of errors.
