@@ -67,3 +67,14 @@ impl DenoiserError {
         DenoiserError::Ops(error.into())
     }
 }
+
+impl From<DenoiserError> for DiffusionError {
+    /// For samplers, whose functions fail with the crate's error: what a network refuses becomes a text there.
+    fn from(error: DenoiserError) -> Self {
+        match error {
+            DenoiserError::Diffusion(e) => e,
+            DenoiserError::Core(e) => DiffusionError::Core(e),
+            other => DiffusionError::Input { method: "denoiser", problem: other.to_string() },
+        }
+    }
+}

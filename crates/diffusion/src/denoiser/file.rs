@@ -1,8 +1,8 @@
 //! Denoisers in safetensors files.
 use super::{Denoiser, DenoiserError, Network, NetworkConfig};
 use dfdx::prelude::*;
-use safetensors::tensor::{Dtype as Kind, TensorView, View};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype as Kind, TensorView, View};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -89,7 +89,8 @@ pub(crate) fn numbers<E: Scalar>(view: &TensorView, name: &str, path: &Path) -> 
 
 /// The tensors of a safetensors file.
 pub(crate) fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<SafeTensors<'a>, DenoiserError> {
-    let damaged = |e| DenoiserError::file(path, format!("truncated or damaged safetensors file ({e}, {} bytes)", bytes.len()));
+    let damaged =
+        |e| DenoiserError::file(path, format!("truncated or damaged safetensors file ({e}, {} bytes)", bytes.len()));
     SafeTensors::deserialize(bytes).map_err(damaged)
 }
 

@@ -2,7 +2,7 @@
 use super::DenoiserError;
 use crate::Stream;
 use dfdx::prelude::*;
-use tropism_ops::{Param, Precision, Scalar, TapeOf, Window, conv, data_mut, layernorm, linear_add, linear_bias, linear_bias_add};
+use tropism_ops::{Param, Precision, Scalar, TapeOf, Window, conv, data_mut, layernorm, linear_add, linear_bias};
 
 /// One sample, or one cell of a sample, a row.
 pub type Rows<E, T = NoneTape> = Tensor<(usize, usize), E, Cpu, T>;
@@ -23,7 +23,12 @@ where
     Cpu: Device<E>,
 {
     /// Uniform numbers within `±1/√fan_in`, as PyTorch starts linear layers and convolutions.
-    pub(crate) fn random(inputs: usize, outputs: usize, fan_in: usize, stream: &mut Stream) -> std::result::Result<Self, DenoiserError> {
+    pub(crate) fn random(
+        inputs: usize,
+        outputs: usize,
+        fan_in: usize,
+        stream: &mut Stream,
+    ) -> std::result::Result<Self, DenoiserError> {
         let bound = (fan_in as f64).sqrt().recip();
         let mut layer = Self::zeros(inputs, outputs)?;
         for x in data_mut(&mut layer.weight.values).iter_mut().chain(data_mut(&mut layer.bias.values)) {
@@ -42,11 +47,6 @@ where
         Ok(linear_bias(x, &self.weight, &self.bias, FULL)?)
     }
 
-    /// `x W^T + b + residual`.
-    pub(crate) fn onto<T: TapeOf<E>>(&self, x: Rows<E, T>, residual: Rows<E, T>) -> Result<E, T> {
-        Ok(linear_bias_add(x, &self.weight, &self.bias, residual, FULL)?)
-    }
-
     /// The kernel sliding over cells.
     pub(crate) fn slide<T: TapeOf<E>>(&self, x: Rows<E, T>, window: Window) -> Result<E, T> {
         Ok(conv(x, &self.weight, &self.bias, window, FULL)?)
@@ -61,7 +61,12 @@ impl<E: Scalar> Branch<E>
 where
     Cpu: Device<E>,
 {
-    pub(crate) fn random(inputs: usize, outputs: usize, fan_in: usize, stream: &mut Stream) -> std::result::Result<Self, DenoiserError> {
+    pub(crate) fn random(
+        inputs: usize,
+        outputs: usize,
+        fan_in: usize,
+        stream: &mut Stream,
+    ) -> std::result::Result<Self, DenoiserError> {
         Ok(Branch(Linear::random(inputs, outputs, fan_in, stream)?.weight))
     }
 

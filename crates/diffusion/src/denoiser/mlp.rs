@@ -2,7 +2,7 @@
 use super::condition::{Condition, TIME_FEATURES, time_features};
 use super::layer::{Branch, Linear, Rows};
 use super::params::{Listed, Names, NamesMut};
-use super::{Denoiser, DenoiserError, params};
+use super::{Denoiser, DenoiserError, trained};
 use crate::Stream;
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -134,4 +134,4 @@ where
         names
     }
 }
-params!(Mlp);
+trained!(Mlp);

@@ -40,6 +40,7 @@ pub use network::{Network, NetworkConfig};
 pub use params::{Names, NamesMut, Stored, StoredMut};
 pub use unet::{UNet, UNetConfig};
 
+use crate::DiffusionError;
 use dfdx::prelude::*;
 use tropism_ops::{Params, Scalar, TapeOf};
 
@@ -116,10 +117,9 @@ where
         if times.len() != rows {
             return refuse(format!("{} times for {rows} rows", times.len()));
         }
-        for (what, given, width) in [
-            ("features", &condition.features, self.feature_width()),
-            ("users", &condition.users, self.user_width()),
-        ] {
+        for (what, given, width) in
+            [("features", &condition.features, self.feature_width()), ("users", &condition.users, self.user_width())]
+        {
             let Some(given) = given else { continue };
             if *given.shape() != (rows, width) {
                 let (r, c) = given.shape();
@@ -131,7 +131,7 @@ where
 }
 
 /// `Params` by the list of parameters: those that are trained.
-macro_rules! params {
+macro_rules! trained {
     ($name:ident) => {
         impl<E: Scalar> tropism_ops::Params<E> for $name<E>
         where
@@ -152,4 +152,32 @@ macro_rules! params {
         }
     };
 }
-pub(crate) use params;
+pub(crate) use trained;
+
+/// A network as samplers ask it, without a tape: a function of `x_t` and one time per row, which is divided by `scale` (`T` of a schedule,
+/// 1 of a flow).
+///
+/// ```
+/// use dfdx::prelude::*;
+/// use tropism_diffusion::denoiser::{Condition, Mlp, MlpConfig, asked};
+///
+/// let model: Mlp<f64> = Mlp::new(&MlpConfig::default(), 0)?;
+/// let condition = Condition::none();
+/// let mut denoise = asked(&model, &condition, 100.0);
+/// let x: Tensor<(usize, usize), f64, _> = Cpu::default().zeros_like(&(2, 2));
+/// assert_eq!(denoise(&x, &[99.0, 99.0])?.shape(), &(2, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn asked<'a, E: Scalar, M: Denoiser<E>>(
+    model: &'a M,
+    condition: &'a Condition<E>,
+    scale: f64,
+) -> impl FnMut(&Rows<E>, &[f64]) -> Result<Rows<E>, DiffusionError> + 'a
+where
+    Cpu: Device<E>,
+{
+    move |x, times| {
+        let times: Vec<f64> = times.iter().map(|t| t / scale).collect();
+        Ok(model.predict(x.clone(), &times, condition)?)
+    }
+}

@@ -1,7 +1,7 @@
 //! One type for the networks of this crate, as files and configurations name them.
 use super::condition::Condition;
 use super::params::{Names, NamesMut};
-use super::{Denoiser, DenoiserError, Mlp, MlpConfig, Rows, UNet, UNetConfig, params};
+use super::{Denoiser, DenoiserError, Mlp, MlpConfig, Rows, UNet, UNetConfig, trained};
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
 use tropism_ops::{Scalar, TapeOf};
@@ -92,4 +92,4 @@ where
         inside!(self, m => m.predict(x, times, condition))
     }
 }
-params!(Network);
+trained!(Network);

@@ -2,7 +2,7 @@
 use super::condition::{Condition, TIME_FEATURES, time_features};
 use super::layer::{Branch, Linear, Norm, Rows};
 use super::params::{Listed, Names, NamesMut};
-use super::{Denoiser, DenoiserError, params};
+use super::{Denoiser, DenoiserError, trained};
 use crate::Stream;
 use dfdx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -90,10 +90,7 @@ where
         let embedding = config.embedding();
         Ok(Block {
             norms: taps.iter().map(|_| Norm::new(maps)).collect::<Result<_, _>>()?,
-            convs: taps
-                .iter()
-                .map(|n| Linear::random(n * maps, maps, n * maps, stream))
-                .collect::<Result<_, _>>()?,
+            convs: taps.iter().map(|n| Linear::random(n * maps, maps, n * maps, stream)).collect::<Result<_, _>>()?,
             embedding: Linear::random(embedding, maps, embedding, stream)?,
         })
     }
@@ -280,9 +277,8 @@ where
         self.check(&x, times, condition)?;
         let (b, size) = (x.shape().0, |level| self.config.size(level));
         let told = self.embedding::<T>(times, condition)?;
-        let run = |block: &Block<E>, h, level| {
-            block.forward(h, told.with_empty_tape(), (size(level), &owners(size(level), b)))
-        };
+        let run =
+            |block: &Block<E>, h, level| block.forward(h, told.with_empty_tape(), (size(level), &owners(size(level), b)));
         let mut h = self.input.slide(self.cells(x)?, Window::spatial(size(0), 3, 1))?;
         let mut kept = vec![];
         for (i, level) in self.levels.iter().enumerate() {
@@ -331,7 +327,7 @@ where
         names
     }
 }
-params!(UNet);
+trained!(UNet);
 
 /// `y` with the tapes of both.
 fn join<E: Dtype, T: TapeOf<E>>(y: Rows<E, T>, other: Rows<E, T>) -> Rows<E, T> {

@@ -98,12 +98,7 @@ where
 }
 
 /// The moments of one parameter.
-fn moments<E: Scalar>(
-    tensors: &SafeTensors,
-    name: &str,
-    size: usize,
-    path: &Path,
-) -> Result<Moments<E>, DenoiserError> {
+fn moments<E: Scalar>(tensors: &SafeTensors, name: &str, size: usize, path: &Path) -> Result<Moments<E>, DenoiserError> {
     let read = |prefix: &str| {
         let name = format!("{prefix}{name}");
         let view = tensors.tensor(&name).map_err(|_| DenoiserError::file(path, format!("tensor `{name}` is missing")))?;

@@ -1,0 +1,7 @@
+//! Denoisers, their training and their files.
+#![allow(clippy::unwrap_used)]
+mod common;
+mod files;
+mod gradients;
+mod training;
+mod users;
