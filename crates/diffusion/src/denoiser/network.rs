@@ -17,6 +17,8 @@ pub enum NetworkConfig {
 }
 
 /// Any network of this crate.
+// a program holds a few of them, not thousands: no box
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Network<E: Dtype> {
     /// for points
