@@ -28,8 +28,12 @@
 
 mod checkpoint;
 mod config;
+mod losses;
+mod process;
 
 pub use config::TrainConfig;
+pub use losses::{Errors, PairedErrors, Pairs, denoising, errors_at, pair_errors, rows_of};
+pub use process::{Noised, Process, ProcessConfig};
 
 use crate::Stream;
 use crate::denoiser::{Denoiser, DenoiserError};

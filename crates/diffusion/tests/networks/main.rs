@@ -3,5 +3,6 @@
 mod common;
 mod files;
 mod gradients;
+mod ring;
 mod training;
 mod users;
