@@ -29,8 +29,10 @@ pub mod prediction;
 mod random;
 pub mod sample;
 pub mod schedule;
+mod tensors;
 pub mod train;
 pub mod worlds;
 
 pub use error::DiffusionError;
 pub use random::Stream;
+pub use tensors::Samples;
