@@ -15,8 +15,9 @@
 //! ## Conventions
 //!
 //! Data are tensors `[B, D]`, one sample a row; images are flattened, `D = C·H·W`. `t` grows with the noise. Schedules count times as
-//! whole numbers `0..T`, flows from 0 (data) to 1 (noise). A denoiser is a function of `x_t` and `t` that gives a tensor like `x_t`; a
-//! [`Prediction`](prediction::Prediction) says what it means. Errors are **means over the dimensions** of a sample, never sums:
+//! whole numbers `0..T`, flows from 0 (data) to 1 (noise). For samplers and inversion a denoiser is any
+//! `FnMut(&x_t, &t) -> Result<ŷ, DiffusionError>` with one time per row (`&[f64]`; a network divides by `T` itself); `ŷ` has the shape of
+//! `x_t`, and a [`Prediction`](prediction::Prediction) says what it means. Errors are **means over the dimensions** of a sample, never sums:
 //! papers that sum have a `β` smaller by a factor `D`.
 #![deny(missing_docs)]
 
@@ -28,8 +29,10 @@ pub mod prediction;
 mod random;
 pub mod sample;
 pub mod schedule;
+mod tensors;
 pub mod train;
 pub mod worlds;
 
 pub use error::DiffusionError;
 pub use random::Stream;
+pub use tensors::Samples;
