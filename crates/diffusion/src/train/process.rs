@@ -72,10 +72,12 @@ impl ProcessConfig {
                 Ok(Process::diffusion(NoiseSchedule::new(*schedule, *steps)?, *prediction))
             }
             ProcessConfig::Flow { logit_normal } => {
-                if let Some(value) = logit_normal.and_then(|[mean, sd]| match mean.is_finite() && sd >= 0.0 && sd.is_finite() {
-                    true => None,
-                    false => Some(sd),
-                }) {
+                if let Some(value) =
+                    logit_normal.and_then(|[mean, sd]| match mean.is_finite() && sd >= 0.0 && sd.is_finite() {
+                        true => None,
+                        false => Some(sd),
+                    })
+                {
                     let requirement = "0 or more and finite, and its mean finite";
                     return Err(DiffusionError::Value { what: "logit_normal", row: 1, value, requirement });
                 }
