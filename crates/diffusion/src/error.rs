@@ -1,7 +1,7 @@
 //! Errors of this crate.
 
 use thiserror::Error;
-use tropism_core::{CoreError, OptionError};
+use tropism_core::{ColumnError, CoreError, OptionError};
 
 /// What can go wrong: a bad option, inputs that do not belong together, or a figure that has no value.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -13,6 +13,9 @@ pub enum DiffusionError {
     /// A container or the tensor backend refused its input.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// The constants of a batch are not those that the method reads.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
     /// Tensors that belong together have different shapes.
     #[error("{what} is [{}, {}] where [{}, {}] is needed; give one row per sample and one column per dimension",
         found.0, found.1, expected.0, expected.1)]
