@@ -1,6 +1,7 @@
 //! What ends a run.
 use std::path::PathBuf;
 use tropism_core::CoreError;
+use tropism_credit::CreditError;
 use tropism_data::DataError;
 use tropism_lm::LmError;
 use tropism_objectives::ObjectiveError;
@@ -100,6 +101,9 @@ pub enum TrainError {
     /// From advantages or a policy-gradient loss.
     #[error(transparent)]
     PolicyGradient(#[from] PolicyGradientError),
+    /// From token rewards, process rewards or distillation.
+    #[error(transparent)]
+    Credit(#[from] CreditError),
     /// From an operation.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -116,6 +120,7 @@ impl TrainError {
         match self {
             TrainError::Core(CoreError::NotFinite { what, row, value })
             | TrainError::PolicyGradient(PolicyGradientError::Core(CoreError::NotFinite { what, row, value }))
+            | TrainError::Credit(CreditError::Core(CoreError::NotFinite { what, row, value }))
             | TrainError::Objective(ObjectiveError::Core(CoreError::NotFinite { what, row, value })) => {
                 Some((what, *row, *value))
             }

@@ -40,7 +40,7 @@ pub(super) fn run(args: &BenchGrpoArgs) -> Result<Value, XtaskError> {
     let stage = stage(args);
     let stops: Vec<u32> = tokenizer.eos_id().into_iter().collect();
     let decode = |tokens: &[u32]| text_of(&tokenizer, tokens, &stops).map_err(|e| e.to_string());
-    let environment = Environment { stops: &stops, decode: &decode, world: Some(&Letters) };
+    let environment = Environment { stops: &stops, decode: &decode, world: Some(&Letters), models: None };
     let mut training = OnlineRun::new(&stage, &prompts, policy, Some(reference), environment, 0)?;
     let (mut seconds, mut steps): (Vec<f64>, Vec<StepMetrics>) = (vec![], vec![]);
     for _ in 0..=args.steps {
@@ -93,7 +93,7 @@ fn prompts(args: &BenchGrpoArgs, tokenizer: &Tokenizer) -> Result<Vec<PromptRow>
         };
         let tokens = tokenizer.encode(&text)?;
         if !tokens.is_empty() && tokens.len() <= MAX_PROMPT && prompts.len() < needed {
-            prompts.push(PromptRow { source: pair.source, tokens, text, truth: None });
+            prompts.push(PromptRow::new(pair.source, tokens, text, None));
         }
     }
     if prompts.len() < needed {

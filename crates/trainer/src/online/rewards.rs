@@ -1,8 +1,9 @@
 //! What completions are rated by.
+use crate::reward::ModelReward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tropism_policy_gradient::{SoftOverlong, soft_overlong};
-use tropism_rewards::{Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
+use tropism_rewards::{Circle, Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
 
 /// A reward and its weight in the sum; at weight 0 it is only reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,12 @@ pub enum RewardFunction {
     TokenLength(TokenLength),
     /// DAPO's penalty near the length limit; see [`SoftOverlong`]
     SoftOverlong(SoftOverlong),
+    /// the score of a reward model; see [`ModelReward`]
+    Model(ModelReward),
+    /// a judge with preferences in a circle: how likely a completion is preferred to the others of its group; see [`Circle`]
+    Circle(Circle),
+    /// the policy's own reward, for stages that make rows of their samples; see [`Implicit`]
+    Implicit(Implicit),
 }
 
 /// A reward of the embedded world has no options of its own.
@@ -63,6 +70,18 @@ pub struct TokenLength {
     /// whether only completions that a verifier among the rewards finds right pay; others have 0
     #[serde(default)]
     pub of_right: bool,
+}
+
+/// `log π(y|x) − log π_ref(y|x)` of the policy that samples, in nats: the reward that a DPO model holds, over `β`.
+///
+/// It says something where the policy has learnt from preferences already and starts from another model than the reference;
+/// it rates by what was learnt, and so can amplify its errors. Sums favour long completions that the reference finds
+/// unlikely; `per_token` divides by the tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Implicit {
+    /// per token instead of the sum
+    pub per_token: bool,
 }
 
 /// A completion, as rewards see it.
@@ -108,7 +127,9 @@ impl WeightedReward {
             RewardFunction::Repetition(r) => r.check().map_err(|e| e.to_string()),
             RewardFunction::Length(l) => l.check().map_err(|e| e.to_string()),
             RewardFunction::TokenLength(t) if t.capacity == 0 => Err("capacity is 0, it must be at least 1".into()),
+            RewardFunction::Circle(c) => c.check().map_err(|e| e.to_string()),
             RewardFunction::SoftOverlong(s) => soft_overlong(0, s).map(|_| ()).map_err(|e| e.to_string()),
+            RewardFunction::Model(m) => m.check(),
             _ => Ok(()),
         }
     }
@@ -130,10 +151,19 @@ impl RewardFunction {
         matches!(self, Self::Correct(_) | Self::World(_))
     }
 
+    /// The reward model that it asks for.
+    pub fn model(&self) -> Option<&ModelReward> {
+        match self {
+            Self::Model(m) => Some(m),
+            _ => None,
+        }
+    }
+
     /// The rating of a completion; `world` is the embedded world.
     ///
     /// # Errors
-    /// A truth that the verifier cannot read; a world's reward without a world.
+    /// A truth that the verifier cannot read; a world's reward without a world; the score of a model, which stages compute
+    /// for many completions at once.
     pub fn rate(&self, completion: &Completion, world: Option<&dyn Reward>) -> Result<Rating, RewardError> {
         let none = RewardError::NoParts { reward: "world".to_owned() };
         let text: &dyn Reward = match self {
@@ -150,6 +180,9 @@ impl RewardFunction {
                 let score = soft_overlong(completion.tokens, s).ok();
                 return Ok(Rating { score, verdict: None });
             }
+            Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
+            // by its group, see [`compared`], or by models
+            Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
             Self::World(_) => world.ok_or(none)?,
             Self::Numeric(r) => r,
             Self::Marked(r) => r,
@@ -166,7 +199,36 @@ impl RewardFunction {
     }
 }
 
-/// The ratings of a completion by all rewards, in the order of their names.
+/// What is wrong with the rewards of a stage: key, problem.
+pub(crate) fn rewards_problem(rewards: &BTreeMap<String, WeightedReward>) -> Option<(&'static str, String)> {
+    if rewards.values().all(|r| r.weight == 0.0) {
+        return Some(("rewards", "has no entry with a weight other than 0; give a reward to learn from".into()));
+    }
+    for (name, reward) in rewards {
+        if name.is_empty() || name.contains(['/', '.', ' ']) {
+            return Some(("rewards", format!("has an entry `{name}`; give it a plain word")));
+        }
+        if let Err(problem) = reward.check() {
+            return Some(("rewards", format!("has an entry `{name}` that cannot be used: {problem}")));
+        }
+    }
+    None
+}
+
+/// Fills in the ratings that compare the completions of a group: a judge's mean preference over the others, one half where there is
+/// no other.
+pub(crate) fn compared(rewards: &BTreeMap<String, WeightedReward>, texts: &[String], ratings: &mut [Vec<Rating>]) {
+    for (k, reward) in rewards.values().enumerate() {
+        let RewardFunction::Circle(judge) = &reward.function else { continue };
+        for (i, rating) in ratings.iter_mut().enumerate() {
+            let others = || (0..texts.len()).filter(|&j| j != i);
+            let sum: f64 = others().map(|j| judge.compare(&texts[i], &texts[j])).sum();
+            rating[k].score = Some(if texts.len() > 1 { sum / others().count() as f64 } else { 0.5 });
+        }
+    }
+}
+
+/// The ratings of a completion by all rewards, in the order of their names. A reward that compares completions has none here.
 ///
 /// # Errors
 /// As [`RewardFunction::rate`].
@@ -175,7 +237,21 @@ pub fn rate(
     completion: &Completion,
     world: Option<&dyn Reward>,
 ) -> Result<Vec<Rating>, RewardError> {
-    let mut ratings: Vec<Rating> = rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
+    rate_given(rewards, completion, world, &[])
+}
+
+/// As [`rate`], with the scores of those rewards that have been computed before, in the order of the rewards' names.
+pub(crate) fn rate_given(
+    rewards: &BTreeMap<String, WeightedReward>,
+    completion: &Completion,
+    world: Option<&dyn Reward>,
+    given: &[Option<f64>],
+) -> Result<Vec<Rating>, RewardError> {
+    let one = |(k, r): (usize, &WeightedReward)| match given.get(k) {
+        Some(Some(score)) => Ok(Rating { score: Some(*score), verdict: None }),
+        _ => r.function.rate(completion, world),
+    };
+    let mut ratings: Vec<Rating> = rewards.values().enumerate().map(one).collect::<Result<_, _>>()?;
     let right = ratings.iter().any(|r| r.verdict.is_some_and(Verdict::is_correct));
     for (rating, reward) in ratings.iter_mut().zip(rewards.values()) {
         if let RewardFunction::TokenLength(t) = &reward.function
@@ -218,6 +294,19 @@ mod tests {
         assert_eq!(said("five", Some("4")), Some(Verdict::Wrong));
         assert_eq!(said("hm", Some("4")), Some(Verdict::Unreadable));
         assert_eq!(said("four", None), Some(Verdict::Abstained));
+    }
+
+    #[test]
+    fn a_judge_rates_by_the_others_of_the_group() {
+        let judge = RewardFunction::Circle(Circle::default());
+        let rewards = BTreeMap::from([("judge".to_owned(), WeightedReward::new(judge))]);
+        let texts = ["Twelve.", "It is twelve.", "It is twelve."].map(str::to_owned);
+        let mut ratings = vec![vec![Rating::default()]; 3];
+        compared(&rewards, &texts, &mut ratings);
+        let scores: Vec<f64> = ratings.iter().filter_map(|r| r[0].score).collect();
+        assert!(scores.iter().zip([0.9, 0.3, 0.3]).all(|(a, b)| (a - b).abs() < 1e-12), "{scores:?}");
+        compared(&rewards, &texts[..1], &mut ratings[..1]);
+        assert_eq!(ratings[0][0].score, Some(0.5));
     }
 
     #[test]

@@ -9,8 +9,12 @@ use tropism_objectives::{Aot, Bco, Cpo, Dpo, Kto, Objective, Sft, Simpo, Tpo, Xp
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
+mod distil;
 mod feeds;
+mod fresh;
 mod online;
+mod reward;
+mod shaped;
 
 const VOCAB: usize = 24;
 

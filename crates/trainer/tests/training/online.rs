@@ -12,14 +12,12 @@ use tropism_policy_gradient::{
 };
 use tropism_trainer::*;
 
-const STOP: u32 = 1;
+pub(super) const STOP: u32 = 1;
 
-fn prompts(n: usize) -> Vec<PromptRow> {
-    let row = |i: usize| PromptRow {
-        source: Source::row("prompts.jsonl", i + 1),
-        tokens: word(i, 2 + i % 4),
-        text: format!("prompt {i}"),
-        truth: Some((i % 3).to_string()),
+pub(super) fn prompts(n: usize) -> Vec<PromptRow> {
+    let row = |i: usize| {
+        let source = Source::row("prompts.jsonl", i + 1);
+        PromptRow::new(source, word(i, 2 + i % 4), format!("prompt {i}"), Some((i % 3).to_string()))
     };
     (0..n).map(row).collect()
 }
@@ -29,12 +27,12 @@ fn decode(tokens: &[u32]) -> Result<String, String> {
     Ok(tokens.iter().filter(|t| **t != STOP).map(|t| char::from(b'a' + *t as u8)).collect())
 }
 
-fn environment() -> Environment<'static> {
-    Environment { stops: &[STOP], decode: &decode, world: None }
+pub(super) fn environment() -> Environment<'static> {
+    Environment { stops: &[STOP], decode: &decode, world: None, models: None }
 }
 
 /// Shorter is better.
-fn length() -> WeightedReward {
+pub(super) fn length() -> WeightedReward {
     let toml = "function = { type = 'length', unit = 'characters', target = 3, slope = 0.1 }";
     toml::from_str(toml).unwrap()
 }
@@ -335,7 +333,7 @@ fn stages_of_all_kinds_come_from_one_list_and_go_back() {
     assert_eq!(back, stage);
     let said = |text: &str| toml::from_str::<AnyStage>(text).unwrap_err().to_string();
     assert!(said("name = 'g'\nlearning_rate = 1e-4").contains("missing field `objective`"));
-    assert!(said("name = 'g'\nlearning_rate = 1e-4\ndistil = {}").contains("unknown field `distil`"));
+    assert!(said("name = 'g'\nlearning_rate = 1e-4\npolicy = {}").contains("unknown field `policy`"));
     assert!(said(&text.replace("reward_kl", "reward_k")).contains("unknown field `reward_k`"));
     assert!(said(&format!("objective = {{ method = 'sft' }}\n{text}")).contains("of one kind"));
 }
