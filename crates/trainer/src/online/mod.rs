@@ -7,6 +7,7 @@ mod directions;
 mod engine;
 mod figures;
 mod fresh;
+mod fresh_checkpoint;
 mod fresh_rows;
 mod fresh_run;
 mod gather;
