@@ -1,7 +1,9 @@
 //! The options of a rollout by a server.
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
+#[cfg(feature = "http")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use tropism_lm::WeightDtype;
 
@@ -115,6 +117,7 @@ fn max_difference() -> f64 {
 }
 
 /// Longest wait between two tries.
+#[cfg(feature = "http")]
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Keys of a request that carry what is sampled.
@@ -211,7 +214,11 @@ impl OpenAiEngine {
             Err(_) => Some(format!("reads a key from {variable}, which the environment does not have; set it")),
         }
     }
+}
 
+/// What the client asks the options.
+#[cfg(feature = "http")]
+impl OpenAiEngine {
     /// The whole address.
     pub(crate) fn completions(&self) -> String {
         let plain = self.url.trim_end_matches('/');
@@ -248,6 +255,7 @@ impl OpenAiEngine {
 }
 
 /// Puts the folder's path in place of `{folder}`.
+#[cfg(feature = "http")]
 fn fill(value: &mut Value, folder: &str) {
     match value {
         Value::String(text) => *text = text.replace("{folder}", folder),
@@ -270,7 +278,7 @@ fn address_problem(url: &str) -> Option<&'static str> {
     (host.is_empty() || plain.contains(char::is_whitespace)).then_some("has no host, or spaces in it")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "http"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
