@@ -196,7 +196,7 @@ impl OpenAiEngine {
             return Some(format!("has `backoff_s` {}; it must be 0 or more", self.backoff_s));
         }
         for (key, value) in [("agreement", self.agreement), ("max_difference", self.max_difference)] {
-            if !(value >= 0.0) {
+            if value < 0.0 || value.is_nan() {
                 return Some(format!("has `{key}` {value}; it must be 0 or more"));
             }
         }
