@@ -272,7 +272,9 @@ impl Gatherer<'_> {
         let of_row: Vec<usize> = members.iter().enumerate().flat_map(|(g, m)| vec![g; m.len()]).collect();
         let ratings: Vec<Vec<Rating>> = groups.iter().flat_map(|g| g.ratings.iter().cloned()).collect();
         let table = self.table(&ratings)?;
-        let (sums, kept) = (table.sums(), vec![true; samples.len()]);
+        // what could not be rated is not learnt from
+        let kept = ratings.iter().map(|row| !self.lacks(row)).collect();
+        let sums = table.sums();
         let (old, reference, values, returns, shaped, credit) = (None, None, None, None, None, None);
         let groups = Groups::new(&of_row)?;
         Ok(Some(Batch {

@@ -148,12 +148,15 @@ impl Gatherer<'_> {
         Ok(ratings.iter().map(weigh).collect())
     }
 
+    /// Whether a part of the sum should be there and is not: the sum of the others would say something else.
+    pub(crate) fn lacks(&self, ratings: &[Rating]) -> bool {
+        ratings.iter().zip(self.rewards.values()).any(|(r, reward)| r.failure.is_some() && reward.weight != 0.0)
+    }
+
     pub(crate) fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
         let weights: Vec<f64> = self.rewards.values().map(|r| r.weight).collect();
-        // a sum without a part that should be there would say something else: such a completion has none
-        let lacks = |row: &[Rating]| row.iter().zip(&weights).any(|(r, w)| r.failure.is_some() && *w != 0.0);
         let row = |row: &Vec<Rating>| {
-            let lacks = lacks(row);
+            let lacks = self.lacks(row);
             row.iter().map(|r| r.score.filter(|_| !lacks).unwrap_or(f64::NAN)).collect::<Vec<f64>>()
         };
         let scores: Vec<f64> = ratings.iter().flat_map(row).collect();

@@ -288,7 +288,8 @@ where
             figures = self.attribute_process(batch, factor)?;
         } else if let Some(advantages) = options.credit() {
             let found = advantages.credit(batch, options.reward_kl.as_ref())?;
-            (batch.credit, batch.kept, batch.returns) = (Some(found.credit), found.kept, found.returns);
+            (batch.credit, batch.returns) = (Some(found.credit), found.returns);
+            batch.kept.iter_mut().zip(found.kept).for_each(|(kept, also)| *kept &= also);
         }
         if options.mask_truncated {
             batch.kept.iter_mut().zip(&batch.truncated).for_each(|(kept, cut)| *kept &= !cut);

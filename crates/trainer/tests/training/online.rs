@@ -349,7 +349,7 @@ impl Reward for Picky {
     }
 
     fn score(&self, _: &str, completion: &str, _: Option<&str>) -> Result<Option<f64>, RewardError> {
-        if completion.len() % 2 == 0 {
+        if completion.len().is_multiple_of(2) {
             return Err(RewardError::NoParts { reward: "picky".into() });
         }
         Ok(Some(-(completion.len() as f64)))

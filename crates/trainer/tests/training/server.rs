@@ -112,7 +112,7 @@ fn serve(mut stream: TcpStream, state: &State) {
                 std::thread::sleep(std::time::Duration::from_millis(300));
                 return;
             }
-            Fault::Busy if n % 3 == 0 => (503, json!({ "error": "busy" })),
+            Fault::Busy if n.is_multiple_of(3) => (503, json!({ "error": "busy" })),
             Fault::Locked => (401, json!({ "error": format!("bad header {head}") })),
             _ if head.starts_with("POST /update_weights_from_disk ") => {
                 assert_eq!(body["model_path"], state.folder.display().to_string());
