@@ -53,6 +53,14 @@ pub enum OpsError {
         /// what is wrong with it
         reason: &'static str,
     },
+    /// A kernel that cannot slide over its input.
+    #[error("conv: size {:?}, kernel {:?}, stride {:?}: {problem}", window.size, window.kernel, window.stride)]
+    Window {
+        /// its sizes
+        window: crate::Window,
+        /// what is wrong with them
+        problem: &'static str,
+    },
     /// No thread pool.
     #[error("threads cannot be started: {0}")]
     Threads(String),

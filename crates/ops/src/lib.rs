@@ -15,6 +15,7 @@
 //! | [`linear_frozen`], [`linear_logps_frozen`], [`embed_frozen`] | the same with [`Frozen`] weights of 16 or 8 bits | |
 //! | [`checkpoint`] | a [`Part`] of a model, run again in the backward pass | its activations |
 //! | [`activate`], [`gated`] | `act(x)`, `act(gate) * up` | |
+//! | [`conv`] | images and clips under a sliding kernel ([`Window`]) | the patches |
 //! | [`embed`], [`embed_scaled`], [`rows`], [`columns`] | rows of a table, rows and columns of an activation | |
 //! | [`plus`], [`scaled`], [`softcap`] | `a + b`, `factor x`, `cap tanh(x / cap)` | |
 //! | [`linear_logps`], [`linear_logps_capped`] | token log-probabilities | the `[N, V]` logits |
@@ -49,6 +50,7 @@ mod bf16;
 mod bias;
 mod by_row;
 mod checkpoint;
+mod conv;
 mod embed;
 mod error;
 mod frozen;
@@ -83,6 +85,7 @@ pub use attention::{AttentionConfig, Heads, PAGE, Paged, Pages, attention, decod
 pub use bf16::Bf16Path;
 pub use bias::{linear_bias, linear_bias_add};
 pub use checkpoint::{Part, checkpoint};
+pub use conv::{Window, conv};
 pub use embed::{embed, embed_scaled, rows};
 pub use error::OpsError;
 pub use frozen::{Frozen, FrozenFormat, embed_frozen};

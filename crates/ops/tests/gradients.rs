@@ -220,3 +220,19 @@ fn untrained_weights_get_no_gradient() {
         assert!(found.is_err(), "weight {i} has a gradient");
     }
 }
+
+#[test]
+fn convolutions_of_images_and_clips() {
+    let whole = |size, kernel, stride| Window { size, kernel, stride };
+    for (window, inputs, outputs, samples) in [
+        (Window::spatial([1, 3, 4], 3, 1), 2, 3, 2),
+        (Window::spatial([1, 5, 4], 3, 2), 1, 2, 3),
+        (Window::temporal([4, 1, 2], 3), 2, 2, 2),
+        (whole([2, 3, 3], [3, 3, 1], [2, 1, 2]), 2, 1, 1),
+    ] {
+        let rows = samples * window.size.iter().product::<usize>();
+        check(&[(rows, inputs), (outputs, window.taps() * inputs), (1, outputs)], 31, |x| {
+            weigh(conv(x[0].leaky_trace(), &x[1], &vector(&x[2]), window, Precision::Full).unwrap())
+        });
+    }
+}

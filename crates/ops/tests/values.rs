@@ -266,3 +266,65 @@ fn moments_in_half_the_memory_follow_the_full_ones() {
     let mean = |x: &[f64]| x.iter().sum::<f64>() / n as f64;
     assert!(far < 0.15 && (mean(&full) - mean(&half)).abs() < 0.01, "{far} {} {}", mean(&full), mean(&half));
 }
+
+/// The sum that the documentation of `conv` writes, cell by cell.
+fn slid(x: &[f64], w: &[f64], bias: &[f64], window: Window, channels: usize) -> Vec<f64> {
+    let ([f, h, wd], [kt, ky, kx], [st, sy, sx]) = (window.size, window.kernel, window.stride);
+    let ([of, oh, ow], cells) = (window.result(), f * h * wd);
+    let cell = |at: usize, tap: usize, kernel: usize, size: usize| {
+        let c = at as isize + tap as isize - (kernel / 2) as isize;
+        (c >= 0 && c < size as isize).then_some(c as usize)
+    };
+    let mut y = vec![];
+    for b in 0..x.len() / channels / cells {
+        for (t, r, c) in (0..of).flat_map(|t| (0..oh).flat_map(move |r| (0..ow).map(move |c| (t, r, c)))) {
+            for (o, bias) in bias.iter().enumerate() {
+                let mut sum = *bias;
+                for (dt, dy, dx) in (0..kt).flat_map(|a| (0..ky).flat_map(move |b| (0..kx).map(move |c| (a, b, c)))) {
+                    let at = [cell(t * st, dt, kt, f), cell(r * sy, dy, ky, h), cell(c * sx, dx, kx, wd)];
+                    let [Some(t), Some(r), Some(c)] = at else { continue };
+                    let (tap, row) = ((dt * ky + dy) * kx + dx, b * cells + (t * h + r) * wd + c);
+                    for i in 0..channels {
+                        sum += w[(o * kt * ky * kx + tap) * channels + i] * x[row * channels + i];
+                    }
+                }
+                y.push(sum);
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn convolutions_are_the_sums_they_say() {
+    let dev = Cpu::default();
+    // more samples than one block takes
+    for (window, samples) in [
+        (Window::spatial([1, 16, 16], 3, 1), 9),
+        (Window::spatial([1, 7, 5], 5, 2), 70),
+        (Window { size: [5, 4, 3], kernel: [3, 1, 3], stride: [2, 1, 1] }, 40),
+    ] {
+        let (rows, channels, outputs) = (samples * window.size.iter().product::<usize>(), 3, 2);
+        let (x, w) = (matrix(&dev, 1, rows, channels), matrix(&dev, 2, outputs, window.taps() * channels));
+        let bias = dev.tensor_from_vec(vec![0.3, -0.2], (outputs,));
+        let found = |threads| {
+            let y = with_threads(threads, || conv(x.clone(), &w, &bias, window, Precision::Full).unwrap().as_vec());
+            y.unwrap()
+        };
+        let (one, expected) = (found(1), slid(&x.as_vec(), &w.as_vec(), &bias.as_vec(), window, channels));
+        assert_eq!(one.len(), expected.len());
+        assert!(one.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{window:?}");
+        assert_eq!(one, found(2));
+    }
+}
+
+#[test]
+fn a_kernel_that_cannot_slide_is_refused() {
+    let dev = Cpu::default();
+    let (x, w, bias) = (matrix(&dev, 1, 8, 1), matrix(&dev, 2, 1, 4), dev.tensor_from_vec(vec![0.0], (1,)));
+    let refused = |window| conv(x.clone(), &w, &bias, window, Precision::Full).unwrap_err().to_string();
+    assert!(refused(Window::spatial([1, 2, 4], 2, 1)).contains("kernels odd"));
+    assert!(refused(Window::spatial([1, 2, 4], 3, 0)).contains("strides"));
+    assert!(refused(Window::spatial([1, 3, 3], 3, 1)).contains("rows beyond whole samples"));
+    assert!(refused(Window::spatial([1, 2, 4], 3, 1)).contains("columns of the weight is 4, expected 9"));
+}

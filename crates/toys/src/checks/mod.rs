@@ -18,6 +18,7 @@ toys! {
     brain
     curry_dpo
     deep_research_rl
+    densedpo
     did
     disco
     dno
@@ -35,6 +36,7 @@ toys! {
     more_is_less
     ofs_dpo
     oprl
+    ppd
     properties_3d
     r_to_q
     ranking_accuracy

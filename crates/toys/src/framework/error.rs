@@ -2,6 +2,8 @@
 
 use tropism_core::CoreError;
 use tropism_credit::CreditError;
+use tropism_diffusion::DiffusionError;
+use tropism_diffusion::denoiser::DenoiserError;
 use tropism_evaluation::EvaluationError;
 use tropism_objectives::ObjectiveError;
 use tropism_policy_gradient::PolicyGradientError;
@@ -22,6 +24,9 @@ pub enum ToyError {
     /// From advantages or a policy-gradient loss.
     #[error(transparent)]
     PolicyGradient(#[from] PolicyGradientError),
+    /// From a denoiser, its sampler or its loss.
+    #[error(transparent)]
+    Diffusion(#[from] DiffusionError),
     /// From the intervals.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
@@ -91,4 +96,10 @@ pub enum ToyError {
         /// the seed
         seed: u64,
     },
+}
+
+impl From<DenoiserError> for ToyError {
+    fn from(error: DenoiserError) -> Self {
+        ToyError::Diffusion(error.into())
+    }
 }

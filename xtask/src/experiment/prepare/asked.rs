@@ -83,8 +83,14 @@ pub(super) fn grid(
     Ok(Some(Grid { directions: directions.clone(), rewards: rewards.clone(), prompts }))
 }
 
-/// A prompt for each training pair, with both sides; none where no stage asks for them.
-pub(super) fn paired(config: &Experiment, questions: &[PromptRow], pairs: &[TokenPair]) -> Option<(Vec<PromptRow>, Audit)> {
+/// A prompt for each training pair, with both sides up to the token that would have ended a sample; none where no stage asks for
+/// them.
+pub(super) fn paired(
+    config: &Experiment,
+    questions: &[PromptRow],
+    pairs: &[TokenPair],
+    stops: &[u32],
+) -> Option<(Vec<PromptRow>, Audit)> {
     fresh(config).find(|o| o.data_completions)?;
     let by_tokens: HashMap<&[u32], &PromptRow> = questions.iter().map(|q| (q.tokens.as_slice(), q)).collect();
     let (mut out, mut audit) = (vec![], Audit::default());
@@ -95,7 +101,11 @@ pub(super) fn paired(config: &Experiment, questions: &[PromptRow], pairs: &[Toke
             continue;
         };
         audit.keep();
-        let given = vec![pair.chosen.clone(), pair.rejected.clone()];
+        let ended = |tokens: &Vec<u32>| {
+            let end = tokens.iter().position(|t| stops.contains(t)).map_or(tokens.len(), |at| at + 1);
+            tokens[..end].to_vec()
+        };
+        let given = [&pair.chosen, &pair.rejected].map(ended).to_vec();
         out.push(PromptRow { source: pair.source.clone(), given, ..(*question).clone() });
     }
     Some((out, audit))
