@@ -2,6 +2,8 @@
 
 use tropism_core::CoreError;
 use tropism_credit::CreditError;
+use tropism_diffusion::DiffusionError;
+use tropism_diffusion::denoiser::DenoiserError;
 use tropism_evaluation::EvaluationError;
 use tropism_objectives::ObjectiveError;
 use tropism_policy_gradient::PolicyGradientError;
@@ -22,6 +24,12 @@ pub enum ToyError {
     /// From advantages or a policy-gradient loss.
     #[error(transparent)]
     PolicyGradient(#[from] PolicyGradientError),
+    /// From a loss or a sampler of denoisers.
+    #[error(transparent)]
+    Diffusion(#[from] DiffusionError),
+    /// From a denoiser or its training, in its words.
+    #[error("{0}")]
+    Denoiser(String),
     /// From the intervals.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
@@ -91,4 +99,10 @@ pub enum ToyError {
         /// the seed
         seed: u64,
     },
+}
+
+impl From<DenoiserError> for ToyError {
+    fn from(error: DenoiserError) -> Self {
+        Self::Denoiser(error.to_string())
+    }
 }
