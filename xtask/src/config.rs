@@ -1,5 +1,6 @@
 //! The configuration of an experiment, as it stands in a TOML file.
 use crate::error::XtaskError;
+use crate::experiment::veto::Veto;
 use crate::overrides;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -40,8 +41,44 @@ pub struct Experiment {
     /// what is measured after each stage
     #[serde(default)]
     pub evaluation: Evaluation,
+    /// how an answer is shown again for a better one; for methods and evaluations with revisions
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
     /// the stages, in order
     pub stages: Vec<AnyStage>,
+    /// stages that are held against each other at the end
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
+}
+
+/// `[revision]`: the prompt of a revision is the prompt, an answer, and a request for a better one. In a chat the request is a
+/// user's turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Revision {
+    /// what asks for a better answer
+    pub request: String,
+    /// how often held-out answers are revised after each stage; 0 for not at all
+    pub rounds: usize,
+}
+
+impl Default for Revision {
+    fn default() -> Self {
+        Revision { request: "Give a better answer.".into(), rounds: 3 }
+    }
+}
+
+/// `[[comparisons]]`: a stage against a baseline, on the same held-out prompts.
+///
+/// Two arms of a run start from one earlier stage by their `init`; what the second does better stands in the summary and the
+/// report, with intervals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// a stage, or `model` for the start
+    pub stage: String,
+    /// what it is compared with: another stage, or `model`
+    pub baseline: String,
 }
 
 /// `[data]`: a preference file, and how rows are split and cut.
@@ -178,13 +215,16 @@ pub struct Evaluation {
     pub batching: Batching,
     /// prompts shown in the report with their answers
     pub shown: usize,
+    /// a corpus that answers may not repeat
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub veto: Option<Veto>,
 }
 
 impl Default for Evaluation {
     fn default() -> Self {
         let sampling = Sampling { max_new_tokens: 64, ..Sampling::default() };
         let (stop, batching) = (vec![], Batching::default());
-        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, stop, batching, shown: 8 }
+        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, stop, batching, shown: 8, veto: None }
     }
 }
 
@@ -238,8 +278,14 @@ impl Experiment {
         if self.evaluation.stop.iter().any(String::is_empty) {
             return refuse("`evaluation.stop` holds an empty text", "it would end every answer at once; leave it out");
         }
+        if self.revision.as_ref().is_some_and(|r| r.request.trim().is_empty()) {
+            return refuse("`revision.request` is empty", "write what asks for a better answer, or leave it out");
+        }
         if let Err(e) = self.evaluation.batching.check() {
             return refuse(&format!("`evaluation.batching`: {e}"), "leave it out for the default");
+        }
+        if let Err((problem, help)) = self.evaluation.veto.as_ref().map_or(Ok(()), Veto::check) {
+            return refuse(&problem, help);
         }
         for (i, stage) in self.stages.iter().enumerate() {
             stage.check()?;
@@ -255,6 +301,70 @@ impl Experiment {
                     let problem = format!("stage `{}`: `{key}` is `{name}`, which is no earlier stage", stage.name());
                     return refuse(&problem, &format!("earlier are: {}", earlier.join(", ")));
                 }
+            }
+            self.check_models(i).or_else(|(problem, help)| refuse(&problem, &help))?;
+        }
+        self.check_comparisons().or_else(|(problem, help)| refuse(&problem, &help))
+    }
+
+    /// Whether the models that stage `i` reads are there: language models by its options, reward models by its rewards. Problem
+    /// and help.
+    fn check_models(&self, i: usize) -> Result<(), (String, String)> {
+        let (stage, earlier) = (&self.stages[i], &self.stages[..i]);
+        let name = stage.name();
+        let find = |wanted: &str| earlier.iter().find(|s| s.name() == wanted);
+        let named = [("init", stage.init()), ("reference", stage.reference())];
+        let named = named.into_iter().filter_map(|(key, n)| Some((key, n?))).chain(stage.others());
+        for (key, wanted) in named.filter(|(_, n)| *n != "model") {
+            let problem = match find(wanted) {
+                None => format!("stage `{name}`: `{key}` is `{wanted}`, which is no earlier stage"),
+                Some(s) if s.makes_reward_model() => {
+                    format!("stage `{name}`: `{key}` is `{wanted}`, which is a reward model and no language model")
+                }
+                Some(_) => continue,
+            };
+            let names = earlier.iter().filter(|s| !s.makes_reward_model()).map(AnyStage::name);
+            let names: Vec<&str> = names.chain(["model"]).collect();
+            return Err((problem, format!("earlier are: {}", names.join(", "))));
+        }
+        for (reward, function) in stage.sampling().into_iter().flat_map(|(_, all)| all) {
+            let Some(model) = function.function.model() else { continue };
+            let Some(wanted) = &model.stage else { continue };
+            let Some(AnyStage::RewardModel(found)) = find(wanted) else {
+                let problem =
+                    format!("stage `{name}`: reward `{reward}` asks for `{wanted}`, which is no earlier reward model");
+                return Err((problem, "name an earlier stage with a `reward_model` table, or set `folder`".into()));
+            };
+            let heads: Vec<&str> = found.objective.heads.keys().map(String::as_str).collect();
+            let fits = model.head.as_ref().map_or(heads.len() == 1, |h| heads.contains(&h.as_str()));
+            if !fits {
+                let asked = model.head.as_ref().map_or("no head".to_owned(), |h| format!("head `{h}`"));
+                let problem = format!("stage `{name}`: reward `{reward}` names {asked} of `{wanted}`");
+                return Err((problem, format!("its heads are: {}", heads.join(", "))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Problem and help.
+    fn check_comparisons(&self) -> Result<(), (String, String)> {
+        let names: Vec<&str> = self.stages.iter().map(AnyStage::name).chain(["model"]).collect();
+        for Comparison { stage, baseline } in &self.comparisons {
+            for (key, name) in [("stage", stage), ("baseline", baseline)] {
+                if !names.contains(&name.as_str()) {
+                    let near = nearest(name, names.iter().copied());
+                    let near = near.map(|n| format!("did you mean `{n}`? ")).unwrap_or_default();
+                    let problem = format!("`comparisons`: `{key}` is `{name}`, which is no stage");
+                    return Err((problem, format!("{near}stages are: {}", names.join(", "))));
+                }
+            }
+            if stage == baseline {
+                let problem = format!("`comparisons`: `{stage}` is compared with itself");
+                return Err((problem, "give another baseline".into()));
+            }
+            if self.evaluation.prompts == 0 {
+                let help = "set evaluation.prompts, or remove the comparisons";
+                return Err(("`comparisons` compare answers, but `evaluation.prompts` is 0".into(), help.into()));
             }
         }
         Ok(())

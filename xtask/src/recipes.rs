@@ -3,9 +3,26 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 5] = [
+pub const RECIPES: [(&str, &str); 22] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
+    ("online-dpo", include_str!("../recipes/online-dpo.toml")),
+    ("self-reward", include_str!("../recipes/self-reward.toml")),
+    ("xpo", include_str!("../recipes/xpo.toml")),
+    ("selm", include_str!("../recipes/selm.toml")),
+    ("dno", include_str!("../recipes/dno.toml")),
+    ("dno-circle", include_str!("../recipes/dno-circle.toml")),
+    ("srpo", include_str!("../recipes/srpo.toml")),
+    ("mah-dpo", include_str!("../recipes/mah-dpo.toml")),
+    ("dpa", include_str!("../recipes/dpa.toml")),
+    ("best-of-n", include_str!("../recipes/best-of-n.toml")),
+    ("drpo", include_str!("../recipes/drpo.toml")),
+    ("disco", include_str!("../recipes/disco.toml")),
+    ("mo-grpo", include_str!("../recipes/mo-grpo.toml")),
+    ("reward-model", include_str!("../recipes/reward-model.toml")),
+    ("rto", include_str!("../recipes/rto.toml")),
+    ("aligndistil", include_str!("../recipes/aligndistil.toml")),
+    ("oprl", include_str!("../recipes/oprl.toml")),
     ("gsm8k", include_str!("../recipes/gsm8k.toml")),
     ("hh", include_str!("../recipes/hh.toml")),
     ("dpo", include_str!("../recipes/dpo.toml")),

@@ -1,8 +1,14 @@
 //! Whole runs over the command line.
 #![allow(clippy::unwrap_used)]
 mod common;
+#[path = "runs/fresh.rs"]
+mod fresh;
+#[path = "runs/models.rs"]
+mod models;
 #[path = "runs/online.rs"]
 mod online;
+#[path = "runs/veto.rs"]
+mod veto;
 use common::{TINY, command, golden, run, text};
 use serde_json::Value;
 use std::fs;

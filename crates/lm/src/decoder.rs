@@ -258,7 +258,7 @@ where
         if found > limit { Err(LmError::TooLong { found, limit }) } else { Ok(found) }
     }
 
-    fn check_targets(&self, batch: &TokenBatch) -> Result<(), LmError> {
+    pub(crate) fn check_targets(&self, batch: &TokenBatch) -> Result<(), LmError> {
         if batch.targets.is_empty() || batch.sources.len() != batch.targets.len() {
             let (s, t) = (batch.sources.len(), batch.targets.len());
             return Err(LmError::Invalid(format!(

@@ -32,6 +32,7 @@ mod decoder;
 mod dims;
 mod error;
 mod feed_forward;
+mod figure;
 mod folder;
 mod freeze;
 mod heads;
@@ -60,7 +61,7 @@ pub use dims::{
 pub use error::LmError;
 pub use feed_forward::FeedForward;
 pub use folder::{FolderWriter, copy_tokenizer_files};
-pub use heads::{HeadSpec, Headed, Heads, last_tokens};
+pub use heads::{HeadSpec, Headed, Heads, LanguageHeads, last_tokens};
 pub use layer::{Layer, Qkv};
 pub use linear::Linear;
 pub use load::{load, read_tensors};

@@ -216,3 +216,107 @@ fn unusable_heads_are_named() {
     let e = model.values("aspects", &IDS, &tree(), NoneTape).unwrap_err().to_string();
     assert!(e.contains("`aspects` has 3 outputs"), "{e}");
 }
+
+fn several(noise: f64) -> (Decoder<Loaded, f64>, LanguageHeads<Loaded, f64>) {
+    let model = made("llama_untied", &[("initializer_range", json!(0.2))]);
+    let heads = LanguageHeads::new(&model, 3, noise, 7).unwrap();
+    (model, heads)
+}
+
+const SOURCES: [usize; 4] = [0, 3, 6, 7];
+const TARGETS: [usize; 4] = [9, 0, 3, 8];
+
+fn batch(tree: &Tree) -> TokenBatch<'_> {
+    TokenBatch { ids: &IDS, tree, sources: &SOURCES, targets: &TARGETS }
+}
+
+#[test]
+fn each_target_trains_its_own_language_head_and_the_trunk() {
+    let (_, heads) = several(0.1);
+    let tree = tree();
+    let loss =
+        |m: &LanguageHeads<Loaded, f64>| weigh(m.token_logps(batch(&tree), &[2, 0, 2, 0], OwnedTape::default()).unwrap());
+    let found = check_gradients(&heads, 3, loss);
+    let names: Vec<&String> = found.keys().filter(|n| n.starts_with("heads.")).collect();
+    assert_eq!(names, ["heads.0.weight", "heads.1.weight", "heads.2.weight"]);
+    assert!(found["heads.1.weight"].iter().all(|g| *g == 0.0));
+    assert!(found["heads.2.weight"].iter().any(|g| *g != 0.0));
+    assert!(!found.contains_key("lm_head.weight"));
+}
+
+#[test]
+fn copies_of_the_head_are_the_model_and_noise_makes_them_differ() {
+    let (model, heads) = several(0.0);
+    let tree = tree();
+    let logps =
+        |h: &LanguageHeads<Loaded, f64>, of: [usize; 4]| h.token_logps(batch(&tree), &of, NoneTape).unwrap().as_vec();
+    let plain = model.token_logps(batch(&tree), NoneTape).unwrap().as_vec();
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    for of in [[0; 4], [1, 0, 2, 1]] {
+        assert!(apart(&logps(&heads, of), &plain) < 1e-12);
+    }
+    let (_, noisy) = several(0.1);
+    let each = [0, 1, 2].map(|h| logps(&noisy, [h; 4]));
+    assert!(apart(&each[0], &plain) > 1e-4 && apart(&each[0], &each[1]) > 1e-4 && apart(&each[1], &each[2]) > 1e-4);
+    // one head alone is what it says
+    let alone = noisy.mixed(&[0.0, 2.0, 0.0]).unwrap().token_logps(batch(&tree), NoneTape).unwrap().as_vec();
+    assert!(apart(&alone, &each[1]) < 1e-12);
+}
+
+#[test]
+fn mixing_logits_at_decoding_is_mixing_weights() {
+    let (_, heads) = several(0.3);
+    let requests = [Request::new(vec![5, 9], 3), Request::new(vec![17], 2)];
+    let sampling = Sampling { max_new_tokens: 12, ..Sampling::default() };
+    let answers = |model: &Decoder<Loaded, f64>, weights: Option<&[f64]>| {
+        let sampler = Sampler::new(model, sampling.clone()).seed(3);
+        match weights {
+            Some(weights) => sampler.answers_with(&requests, &mut heads.mix(weights).unwrap()).unwrap(),
+            None => sampler.answers(&requests).unwrap(),
+        }
+    };
+    let even = heads.mixed(&[1.0; 3]).unwrap();
+    for weights in [[0.5, 0.25, 0.25], [2.0, 1.0, 1.0], [0.0, 0.0, 1.0]] {
+        let (by_hook, by_weights) = (answers(&even, Some(&weights)), answers(&heads.mixed(&weights).unwrap(), None));
+        for (a, b) in by_hook.iter().flatten().zip(by_weights.iter().flatten()) {
+            assert_eq!(a.tokens, b.tokens);
+            assert!(a.sampling_logps.iter().zip(&b.sampling_logps).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
+    }
+    assert!(answers(&even, Some(&[1.0, 0.0, 0.0])) != answers(&even, Some(&[0.0, 0.0, 1.0])));
+}
+
+#[test]
+fn language_heads_come_back_from_their_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, heads) = several(0.1);
+    heads.save(dir.path(), WeightDtype::F64).unwrap();
+    let back = LanguageHeads::<Loaded, f64>::load(dir.path(), |c| Ok(Loaded::new(c))).unwrap();
+    let tree = tree();
+    let of = [0, 1, 2, 1];
+    let logps = |h: &LanguageHeads<Loaded, f64>| h.token_logps(batch(&tree), &of, NoneTape).unwrap().as_vec();
+    assert_eq!(logps(&heads), logps(&back));
+    // others read the mean of all heads
+    let plain = load::<Loaded, f64>(dir.path(), |c| Ok(Loaded::new(c))).unwrap();
+    let even = heads.mixed(&[1.0; 3]).unwrap();
+    let both = [plain, even].map(|m| m.token_logps(batch(&tree), NoneTape).unwrap().as_vec());
+    assert_eq!(both[0], both[1]);
+    fs::remove_file(dir.path().join("language_heads.safetensors")).unwrap();
+    assert!(LanguageHeads::<Loaded, f64>::load(dir.path(), |c| Ok(Loaded::new(c))).is_err());
+}
+
+#[test]
+fn unusable_language_heads_are_named() {
+    let (model, heads) = several(0.0);
+    let said = |r: Result<LanguageHeads<Loaded, f64>, LmError>| r.unwrap_err().to_string();
+    assert!(said(LanguageHeads::new(&model, 0, 0.0, 1)).contains("0 heads"));
+    assert!(said(LanguageHeads::new(&model, 2, f64::NAN, 1)).contains("NaN"));
+    let tied: Decoder<Loaded, f64> = made("llama_tied", &[]);
+    assert!(said(LanguageHeads::new(&tied, 2, 0.0, 1)).contains("tie_word_embeddings = false"));
+    for wrong in [&[][..], &[1.0, 1.0], &[0.0; 3], &[1.0, -1.0, 1.0], &[f64::NAN, 1.0, 1.0]] {
+        assert!(heads.mixed(wrong).is_err() && heads.mix(wrong).is_err(), "{wrong:?}");
+    }
+    let tree = tree();
+    assert!(heads.token_logps(batch(&tree), &[0, 0, 0, 3], NoneTape).is_err());
+    assert!(heads.token_logps(batch(&tree), &[0, 0], NoneTape).is_err());
+}

@@ -113,4 +113,5 @@ pub use scalar::Scalar;
 pub use shape::{columns, plus, scaled};
 pub use softcap::softcap;
 pub use tree::{Segment, Tree};
+pub use tropism_core::VocabularyFigure;
 pub use vocabulary::{OtherHead, VocabularyFigures, vocabulary_figure, vocabulary_figure_frozen};

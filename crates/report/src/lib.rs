@@ -42,6 +42,6 @@ mod write;
 pub use error::ReportError;
 pub use evaluation::{Bar, Bin, Cell, Dot, Evaluation, Plot, PlotKind, Sample, Table, render_evaluation};
 pub use format::number;
-pub use model::{Better, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
+pub use model::{Better, ComparisonReport, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
 pub use page::render;
 pub use write::{write, write_evaluation};

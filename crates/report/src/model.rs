@@ -18,6 +18,8 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// Metrics of the final model; the first is the headline.
     pub final_metrics: Vec<MetricRow>,
+    /// Stages against baselines.
+    pub comparisons: Vec<ComparisonReport>,
     /// Prompts with the answers of several stages side by side.
     pub samples: Vec<SampleRow>,
     /// The data audit as label and text: what was kept, dropped, cut.
@@ -36,6 +38,18 @@ pub struct StageReport {
     pub metrics: Vec<MetricRow>,
     /// Training curves. Names with a common part before `/` share a chart.
     pub curves: Vec<Curve>,
+}
+
+/// A stage against a baseline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ComparisonReport {
+    /// The stage.
+    pub stage: String,
+    /// What it is compared with.
+    pub baseline: String,
+    /// Win rate, and differences of metrics.
+    pub metrics: Vec<MetricRow>,
 }
 
 /// A metric with its interval, where there is one.

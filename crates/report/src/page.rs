@@ -20,6 +20,14 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
         metrics::table(&mut html, &report.final_metrics);
         html.markup("</section>\n");
     }
+    if !report.comparisons.is_empty() {
+        html.markup("<section><h2>Comparisons</h2>\n");
+        for c in &report.comparisons {
+            html.element("<h3>", &format!("{} against {}", c.stage, c.baseline), "</h3>\n");
+            metrics::table(&mut html, &c.metrics);
+        }
+        html.markup("</section>\n");
+    }
     for stage in &report.stages {
         stage_section(&mut html, stage)?;
     }

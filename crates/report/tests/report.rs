@@ -3,7 +3,9 @@
 #[path = "pages/evaluation.rs"]
 mod evaluation;
 
-use tropism_report::{Better, Curve, MetricRow, Report, ReportError, SampleAnswer, SampleRow, StageReport, render, write};
+use tropism_report::{
+    Better, ComparisonReport, Curve, MetricRow, Report, ReportError, SampleAnswer, SampleRow, StageReport, render, write,
+};
 
 fn curve(name: &str, n: usize, f: impl Fn(f64) -> f64) -> Curve {
     let points = (0..n).map(|i| (i as f64, f(i as f64))).collect();
@@ -56,6 +58,11 @@ fn sample_report() -> Report {
             MetricRow::new("mean length", 118.0).with_interval(109.0, 127.5).with_n(400),
             MetricRow::new("margin", -0.4).with_interval(-0.9, 0.1),
         ],
+        comparisons: vec![ComparisonReport {
+            stage: "polish".into(),
+            baseline: "align".into(),
+            metrics: vec![MetricRow::new("win rate of both", 0.56).with_interval(0.5, 0.61)],
+        }],
         samples: vec![SampleRow {
             prompt: "Name three trees.".into(),
             answers: vec![
@@ -91,12 +98,14 @@ fn a_full_report_shows_everything() {
     check_nesting(&html);
     // Six charts a stage, and a bar per metric row.
     assert_eq!(html.matches("role=\"img\"").count(), 3 * 6);
-    assert_eq!(html.matches("class=\"dot\"").count(), 3 * 2 + 3);
+    assert_eq!(html.matches("class=\"dot\"").count(), 3 * 2 + 3 + 1);
     for text in [
         "small-simpo",
         "seed 7",
         "sft → dpo → simpo",
         "0.57 to 0.67",
+        "polish against align",
+        "win rate of both",
         "0.41 after warm-up",
         "n = 400",
         "134.5 M",

@@ -45,6 +45,12 @@ pub enum RewardError {
         /// The name that stands twice.
         part: String,
     },
+    /// A reward is the score of a model, and there is none at hand.
+    #[error("reward `{reward}`: it is the score of a model, and no scores are at hand")]
+    NoScore {
+        /// Name of the reward.
+        reward: String,
+    },
     /// A weighted sum has no parts.
     #[error("reward `{reward}`: there is nothing to add up; add at least one part")]
     NoParts {

@@ -8,6 +8,7 @@
 //! - [`short_answer`] is a verifier of a name in words, with its other names (exact match, word F1);
 //! - [`mod@format`] asks for sections, [`repetition`] takes something off for phrases that come again;
 //! - [`length`] counts words and takes something off for over-long answers;
+//! - [`circle`] is a judge of two answers whose preferences go in a circle;
 //! - [`combine`] adds named rewards with weights.
 //!
 //! Every judgement is bounded in time: text past [`JUDGED_CHARACTERS`] characters is not looked at
@@ -27,6 +28,7 @@
 //! # }
 //! ```
 
+pub mod circle;
 pub mod combine;
 pub mod error;
 pub mod exact;
@@ -41,6 +43,7 @@ pub mod reward;
 pub mod short_answer;
 pub mod verdict;
 
+pub use circle::{Circle, STYLES};
 pub use combine::{Combined, Part, Score};
 pub use error::RewardError;
 pub use exact::Exact;

@@ -31,11 +31,11 @@ pub(crate) fn lacking(objective: &Objective, rows: &Rows) -> Option<String> {
     let made = |c: &Column| match rows.kind() {
         RowKind::Unpaired => c.name == DESIRABLE.name || c.name == BASELINE,
         RowKind::Pairs => SQUARES.contains(&c.name) || SAMPLED.contains(&c.name),
-        RowKind::Samples => false,
+        RowKind::Samples | RowKind::Triples | RowKind::Revisions => false,
     };
     let column = objective.columns().into_iter().find(|c| !made(c) && rows.numbers(c.name).is_none())?;
     let name = objective.name();
-    if rows.kind() == RowKind::Pairs && column.per == Per::Row {
+    if ![RowKind::Samples, RowKind::Unpaired].contains(&rows.kind()) && column.per == Per::Row {
         return Some(format!(
             "{name} reads `{}`, which not all rows have; the data need a column of that name",
             column.name

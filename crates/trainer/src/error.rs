@@ -1,6 +1,7 @@
 //! What ends a run.
 use std::path::PathBuf;
 use tropism_core::CoreError;
+use tropism_credit::CreditError;
 use tropism_data::DataError;
 use tropism_lm::LmError;
 use tropism_objectives::ObjectiveError;
@@ -69,6 +70,14 @@ pub enum TrainError {
         /// what is wrong
         problem: String,
     },
+    /// A server that should write completions does not.
+    #[error("rollout engine {url}: {problem}")]
+    Engine {
+        /// its address
+        url: String,
+        /// what is wrong
+        problem: String,
+    },
     /// A checkpoint that does not belong to this run.
     #[error("{path}: {problem}")]
     Checkpoint {
@@ -100,6 +109,9 @@ pub enum TrainError {
     /// From advantages or a policy-gradient loss.
     #[error(transparent)]
     PolicyGradient(#[from] PolicyGradientError),
+    /// From token rewards, process rewards or distillation.
+    #[error(transparent)]
+    Credit(#[from] CreditError),
     /// From an operation.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -111,11 +123,25 @@ impl TrainError {
         move |source| TrainError::Io { path, source }
     }
 
+    /// Where a server is to blame, writes a checkpoint and says so.
+    pub(crate) fn kept_by(self, save: impl FnOnce() -> Result<(), TrainError>) -> Self {
+        let TrainError::Engine { url, problem } = self else { return self };
+        match save() {
+            Ok(()) => {
+                let problem =
+                    format!("{problem}; a checkpoint is written, see to the server and go on with the run by --resume");
+                TrainError::Engine { url, problem }
+            }
+            Err(e) => TrainError::Engine { url, problem: format!("{problem}; and no checkpoint could be written: {e}") },
+        }
+    }
+
     /// The core's complaint about a value that is not finite, wherever it is wrapped: (what, row, value).
     pub(crate) fn not_finite(&self) -> Option<(&'static str, usize, f64)> {
         match self {
             TrainError::Core(CoreError::NotFinite { what, row, value })
             | TrainError::PolicyGradient(PolicyGradientError::Core(CoreError::NotFinite { what, row, value }))
+            | TrainError::Credit(CreditError::Core(CoreError::NotFinite { what, row, value }))
             | TrainError::Objective(ObjectiveError::Core(CoreError::NotFinite { what, row, value })) => {
                 Some((what, *row, *value))
             }

@@ -3,7 +3,7 @@ use crate::error::TrainError;
 use crate::rows::Rows;
 use dfdx::prelude::*;
 use std::ops::Range;
-use tropism_core::{PairLogps, PairTokens, SequenceLogps, TokenLogps};
+use tropism_core::{PairLogps, PairTokens, RevisionLogps, SequenceLogps, TokenLogps, TripleLogps};
 use tropism_data::pack::Packed;
 use tropism_objectives::{Input, InputKind, Objective};
 use tropism_ops::{Scalar, TapeOf, cells, data, range_sums};
@@ -60,18 +60,30 @@ impl Feed {
         Cpu: Device<E>,
     {
         let all: Vec<usize> = (0..packed.sequences.len()).collect();
-        let (first, second): (Vec<usize>, Vec<usize>) = all.iter().partition(|s| *s % 2 == 0);
+        let side = |k: usize, of: usize| -> Vec<usize> { all.iter().copied().skip(k).step_by(of).collect() };
+        let (first, second) = (side(0, 2), side(1, 2));
         let sum = |logps, side: &[usize]| -> Result<SequenceLogps<usize, E, Cpu, T>, TrainError> {
             let ranges: Vec<Range<usize>> = side.iter().map(|&s| packed.sequences[s].clone()).collect();
             let counts: Vec<usize> = ranges.iter().map(Range::len).collect();
             Ok(SequenceLogps::new(range_sums(logps, &ranges)?, &counts)?)
         };
+        let lengths = |side: &[usize]| side.iter().map(|&s| packed.sequences[s].len()).collect::<Vec<_>>();
+        let pair = |logps: Tensor<(usize,), E, Cpu, T>, chosen: &[usize], rejected: &[usize]| {
+            let lost = sum(logps.with_empty_tape(), rejected)?;
+            let won = sum(logps, chosen)?;
+            Ok::<_, TrainError>(PairLogps::new(won.logps, lost.logps, &lengths(chosen), &lengths(rejected))?)
+        };
         Ok(match self.kind {
-            InputKind::Pairs => {
-                let rejected = sum(logps.with_empty_tape(), &second)?;
-                let chosen = sum(logps, &first)?;
-                let lengths = |side: &[usize]| side.iter().map(|&s| packed.sequences[s].len()).collect::<Vec<_>>();
-                Input::Pairs(PairLogps::new(chosen.logps, rejected.logps, &lengths(&first), &lengths(&second))?, None)
+            InputKind::Pairs => Input::Pairs(pair(logps, &first, &second)?, None),
+            InputKind::Triples => {
+                let third = sum(logps.with_empty_tape(), &side(2, 3))?;
+                Input::Triples(TripleLogps::new(pair(logps, &side(0, 3), &side(1, 3))?, third)?, None)
+            }
+            InputKind::Revisions => {
+                let after_rejected = pair(logps.with_empty_tape(), &side(2, 6), &side(3, 6))?;
+                let after_chosen = pair(logps.with_empty_tape(), &side(4, 6), &side(5, 6))?;
+                let plain = pair(logps, &side(0, 6), &side(1, 6))?;
+                Input::Revisions(RevisionLogps::new(plain, after_rejected, after_chosen)?, None)
             }
             InputKind::PairTokens => {
                 let width = self.width(packed, &all);
@@ -183,6 +195,8 @@ where
     match (policy, reference) {
         (Input::Pairs(p, _), Some(Input::Pairs(r, _))) => Input::Pairs(p, Some(r)),
         (Input::PairTokens(p, _), Some(Input::PairTokens(r, _))) => Input::PairTokens(p, Some(r)),
+        (Input::Triples(p, _), Some(Input::Triples(r, _))) => Input::Triples(p, Some(r)),
+        (Input::Revisions(p, _), Some(Input::Revisions(r, _))) => Input::Revisions(p, Some(r)),
         (Input::Completions(p, _), Some(Input::Completions(r, _))) => Input::Completions(p, Some(r)),
         (Input::CompletionTokens(p, _), Some(Input::CompletionTokens(r, _))) => Input::CompletionTokens(p, Some(r)),
         (policy, _) => policy,

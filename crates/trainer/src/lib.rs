@@ -11,18 +11,23 @@
 //!   log-probabilities; a run [restored](StageRun::restore) from it makes the same bits as one that was never stopped.
 //! - [`OnlineRun`] is a stage that samples with its own policy: groups of completions, ratings, advantages, updates by a policy
 //!   gradient. Groups stay whole in every split, masks cover exactly the sampled tokens.
+//! - [`RewardRun`] trains a reward model on pairs; [`ModelReward`] scores completions with one.
+//! - [`DistilRun`] distils a teacher that is made of two earlier models.
 //! - A value that is not finite ends the run with the stage, the step and the row's file and line.
 
 mod checkpoint;
 mod constants;
+mod distil;
 mod error;
 mod feed;
 mod forward;
 mod kept;
 mod metrics;
 mod online;
+mod optimiser;
 mod progress;
 mod reference;
+mod reward;
 mod rows;
 mod run;
 mod schedule;
@@ -31,13 +36,15 @@ mod stage;
 mod step;
 
 pub use checkpoint::Saved;
+pub use distil::*;
 pub use error::TrainError;
 pub use kept::checkpointed_stage;
 pub use metrics::{Metrics, StepMetrics};
 pub use online::*;
 pub use progress::Progress;
 pub use reference::{ReferenceLogps, reference_logps};
-pub use rows::{RowKind, Rows};
+pub use reward::*;
+pub use rows::{RowKind, Rows, TokenRevision, TokenTriple};
 pub use run::StageRun;
 pub use schedule::{Schedule, learning_rate};
 pub use score::{PairScore, SequenceScore, pair_diagnostics, score_pairs, score_samples};

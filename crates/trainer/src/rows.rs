@@ -1,8 +1,8 @@
 //! What a stage learns from.
 use crate::error::TrainError;
-use tropism_data::pack::{Packed, pack_pairs, pack_samples};
-use tropism_data::record::Source;
-use tropism_data::tokens::{TokenPair, TokenSample};
+use tropism_data::pack::{Packed, pack_groups, pack_pairs, pack_samples};
+use tropism_data::record::{Numbers, Source};
+use tropism_data::tokens::{TokenGroup, TokenPair, TokenSample};
 use tropism_objectives::{DESIRABLE, InputKind, Objective};
 
 /// Tokenised rows.
@@ -14,6 +14,57 @@ pub enum Rows {
     Samples(Vec<TokenSample>),
     /// prompt, completion, and whether it is desirable
     Unpaired(Vec<(TokenSample, bool)>),
+    /// prompt, chosen, rejected and a third completion
+    Triples(Vec<TokenTriple>),
+    /// pairs as answers, and as revisions of each other
+    Revisions(Vec<TokenRevision>),
+}
+
+/// A tokenised prompt with a pair and a third completion, such as the reference's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenTriple {
+    /// where it came from
+    pub source: Source,
+    /// prompt tokens; may be empty
+    pub prompt: Vec<u32>,
+    /// tokens of the chosen, the rejected and the third completion
+    pub completions: [Vec<u32>; 3],
+    /// further columns that a loss reads
+    pub numbers: Numbers,
+}
+
+/// A pair of which each side is also a revision of either side.
+///
+/// ```text
+/// contexts:   prompt     after_rejected     after_chosen
+/// each with:  chosen, rejected
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenRevision {
+    /// the pair
+    pub pair: TokenPair,
+    /// the prompt that shows the rejected completion and asks for a better one
+    pub after_rejected: Vec<u32>,
+    /// the prompt that shows the chosen completion
+    pub after_chosen: Vec<u32>,
+}
+
+impl TokenRevision {
+    /// Tokens of all contexts with both completions.
+    pub fn len(&self) -> usize {
+        self.pairs().iter().map(TokenPair::len).sum()
+    }
+
+    /// True where there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The pair in its three contexts: the prompt alone, behind the rejected and behind the chosen completion.
+    fn pairs(&self) -> [TokenPair; 3] {
+        let behind = |prompt: &Vec<u32>| TokenPair { prompt: prompt.clone(), rejected_prompt: None, ..self.pair.clone() };
+        [self.pair.clone(), behind(&self.after_rejected), behind(&self.after_chosen)]
+    }
 }
 
 /// The kinds of [`Rows`].
@@ -25,6 +76,10 @@ pub enum RowKind {
     Samples,
     /// [`Rows::Unpaired`]
     Unpaired,
+    /// [`Rows::Triples`]
+    Triples,
+    /// [`Rows::Revisions`]
+    Revisions,
 }
 
 impl RowKind {
@@ -34,6 +89,8 @@ impl RowKind {
             InputKind::Pairs | InputKind::PairTokens => Some(RowKind::Pairs),
             InputKind::Completions if objective.columns().contains(&DESIRABLE) => Some(RowKind::Unpaired),
             InputKind::Completions | InputKind::CompletionTokens => Some(RowKind::Samples),
+            InputKind::Triples => Some(RowKind::Triples),
+            InputKind::Revisions => Some(RowKind::Revisions),
             _ => None,
         }
     }
@@ -51,6 +108,8 @@ impl Rows {
             Rows::Pairs(_) => RowKind::Pairs,
             Rows::Samples(_) => RowKind::Samples,
             Rows::Unpaired(_) => RowKind::Unpaired,
+            Rows::Triples(_) => RowKind::Triples,
+            Rows::Revisions(_) => RowKind::Revisions,
         }
     }
 
@@ -62,12 +121,28 @@ impl Rows {
         Some(self.pick(&at))
     }
 
+    /// Pairs with chosen and rejected side swapped; rows of another kind as they are. Columns of numbers stay.
+    pub fn swapped(&self) -> Rows {
+        let Rows::Pairs(pairs) = self else { return self.clone() };
+        let swap = |p: &TokenPair| {
+            let mut p = p.clone();
+            std::mem::swap(&mut p.chosen, &mut p.rejected);
+            if let Some(other) = &mut p.rejected_prompt {
+                std::mem::swap(other, &mut p.prompt);
+            }
+            p
+        };
+        Rows::Pairs(pairs.iter().map(swap).collect())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         match self {
             Rows::Pairs(p) => p.len(),
             Rows::Samples(s) => s.len(),
             Rows::Unpaired(s) => s.len(),
+            Rows::Triples(t) => t.len(),
+            Rows::Revisions(r) => r.len(),
         }
     }
 
@@ -78,7 +153,12 @@ impl Rows {
 
     /// Completions of a row.
     pub(crate) fn sides(&self) -> usize {
-        1 + usize::from(self.kind() == RowKind::Pairs)
+        match self.kind() {
+            RowKind::Samples | RowKind::Unpaired => 1,
+            RowKind::Pairs => 2,
+            RowKind::Triples => 3,
+            RowKind::Revisions => 6,
+        }
     }
 
     /// Tokens of each row once packed.
@@ -87,6 +167,10 @@ impl Rows {
             Rows::Pairs(p) => p.iter().map(TokenPair::len).collect(),
             Rows::Samples(s) => s.iter().map(TokenSample::len).collect(),
             Rows::Unpaired(s) => s.iter().map(|(s, _)| s.len()).collect(),
+            Rows::Triples(t) => {
+                t.iter().map(|t| t.prompt.len() + t.completions.iter().map(Vec::len).sum::<usize>()).collect()
+            }
+            Rows::Revisions(r) => r.iter().map(TokenRevision::len).collect(),
         }
     }
 
@@ -96,6 +180,8 @@ impl Rows {
             Rows::Pairs(p) => &p[row].source,
             Rows::Samples(s) => &s[row].source,
             Rows::Unpaired(s) => &s[row].0.source,
+            Rows::Triples(t) => &t[row].source,
+            Rows::Revisions(r) => &r[row].pair.source,
         }
     }
 
@@ -103,16 +189,22 @@ impl Rows {
     pub(crate) fn numbers(&self, column: &str) -> Option<Vec<f64>> {
         match self {
             Rows::Pairs(p) => p.iter().map(|p| p.numbers.get(column).copied()).collect(),
+            Rows::Triples(t) => t.iter().map(|t| t.numbers.get(column).copied()).collect(),
+            Rows::Revisions(r) => r.iter().map(|r| r.pair.numbers.get(column).copied()).collect(),
             Rows::Samples(_) | Rows::Unpaired(_) => None,
         }
     }
 
     /// All tokens of a row, part by part.
     pub(crate) fn parts(&self, row: usize) -> Vec<&[u32]> {
+        fn pair(p: &TokenPair) -> Vec<&[u32]> {
+            [&p.prompt, &p.chosen, &p.rejected].into_iter().chain(&p.rejected_prompt).map(Vec::as_slice).collect()
+        }
         match self {
-            Rows::Pairs(p) => {
-                let p = &p[row];
-                [&p.prompt, &p.chosen, &p.rejected].into_iter().chain(&p.rejected_prompt).map(Vec::as_slice).collect()
+            Rows::Pairs(p) => pair(&p[row]),
+            Rows::Triples(t) => [&t[row].prompt].into_iter().chain(&t[row].completions).map(Vec::as_slice).collect(),
+            Rows::Revisions(r) => {
+                pair(&r[row].pair).into_iter().chain([&r[row].after_rejected[..], &r[row].after_chosen[..]]).collect()
             }
             Rows::Samples(s) => vec![&s[row].prompt, &s[row].completion],
             Rows::Unpaired(s) => vec![&s[row].0.prompt, &s[row].0.completion],
@@ -128,6 +220,8 @@ impl Rows {
             Rows::Pairs(p) => Rows::Pairs(some(p, rows)),
             Rows::Samples(s) => Rows::Samples(some(s, rows)),
             Rows::Unpaired(s) => Rows::Unpaired(some(s, rows)),
+            Rows::Triples(t) => Rows::Triples(some(t, rows)),
+            Rows::Revisions(r) => Rows::Revisions(some(r, rows)),
         }
     }
 
@@ -148,6 +242,15 @@ impl Rows {
             Rows::Pairs(p) => pack_pairs(p)?,
             Rows::Samples(s) => pack_samples(s)?,
             Rows::Unpaired(s) => pack_samples(&s.iter().map(|(s, _)| s.clone()).collect::<Vec<_>>())?,
+            Rows::Triples(t) => {
+                let group = |t: &TokenTriple| TokenGroup {
+                    source: t.source.clone(),
+                    prompt: t.prompt.clone(),
+                    responses: t.completions.to_vec(),
+                };
+                pack_groups(&t.iter().map(group).collect::<Vec<_>>())?
+            }
+            Rows::Revisions(r) => pack_pairs(&r.iter().flat_map(TokenRevision::pairs).collect::<Vec<_>>())?,
         })
     }
 }

@@ -14,7 +14,7 @@ use dfdx::prelude::*;
 use serde_json::Map;
 use std::path::Path;
 use tropism_data::order::Order;
-use tropism_lm::{Decoder, Dims};
+use tropism_lm::{Decoder, Dims, LanguageHeads};
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
 /// A stage that is being trained.
@@ -22,6 +22,8 @@ pub struct StageRun<'a, M: Dims, E: Dtype> {
     pub(crate) stage: &'a Stage,
     pub(crate) rows: &'a Rows,
     pub(crate) policy: Decoder<M, E>,
+    /// what is trained in the policy's place where each objective has a head of its own
+    pub(crate) heads: Option<LanguageHeads<M, E>>,
     /// log-probabilities of every row under the reference
     pub(crate) reference: Option<ReferenceLogps>,
     /// the rows' prompts with completions of others, for a method with a KL baseline
@@ -132,8 +134,8 @@ where
         }
         let dev = Cpu::default();
         let mismatched = if reads_baseline(&stage.objective) { rows.mismatched() } else { None };
-        let (grads, weight, step, tokens) = (None, 1.0, 0, 0);
-        StageRun { stage, rows, policy, reference, mismatched, optimiser, grads, weight, order, step, tokens, dev }
+        let (heads, grads, weight, step, tokens) = (None, None, 1.0, 0, 0);
+        StageRun { stage, rows, policy, heads, reference, mismatched, optimiser, grads, weight, order, step, tokens, dev }
     }
 
     /// Makes sure that a policy which starts as its own reference also scores like it, on the first rows of the data.

@@ -65,6 +65,9 @@ pub struct Stage<O = Objective> {
     /// only the pairs of this stage of the data's curriculum (column `stage`, from 0)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_stage: Option<usize>,
+    /// learn from the pairs with chosen and rejected side swapped: a model that prefers what the data reject
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub swap_pairs: bool,
     /// rows (pairs or samples) per optimiser step
     #[serde(default = "batch_size")]
     pub batch_size: usize,
@@ -146,6 +149,7 @@ impl<O> Stage<O> {
             max_steps: None,
             shuffle: true,
             data_stage: None,
+            swap_pairs: false,
             batch_size: batch_size(),
             micro_batch_tokens: micro_batch_tokens(),
             precision: Precision::F32,
@@ -253,6 +257,10 @@ impl Stage {
     /// Names the stage, the option and what would do.
     pub fn check(&self) -> Result<(), TrainError> {
         self.objective.check()?;
+        if self.swap_pairs && RowKind::of(&self.objective) != Some(RowKind::Pairs) {
+            let problem = format!("is set, but {} does not read pairs; remove it", self.objective.name());
+            return Err(TrainError::Config { stage: self.name.clone(), key: "swap_pairs", problem });
+        }
         self.check_shared((self.objective.name(), self.objective.needs_reference()))
     }
 
@@ -271,6 +279,10 @@ impl Stage {
             let input = self.objective.input();
             return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
         };
+        if kind != rows.kind() && matches!(kind, RowKind::Triples | RowKind::Revisions) {
+            let input = self.objective.input();
+            return Err(refuse(format!("{name} reads {input}, which stages cannot give it yet; take a method on pairs")));
+        }
         if kind != rows.kind() {
             return Err(refuse(format!("{name} was given the wrong kind of rows")));
         }

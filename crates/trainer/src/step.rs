@@ -3,6 +3,7 @@ use crate::constants::reads_squares;
 use crate::error::TrainError;
 use crate::feed::{Feed, beside};
 use crate::forward;
+use crate::online::OBJECTIVE;
 use crate::run::StageRun;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
@@ -42,14 +43,20 @@ where
         let mut grads = self.grads.take().unwrap_or_else(Gradients::leaky);
         // gradients are sums so far: the one division is part of the update
         let scale = 1.0 / sums.weight;
-        let norm = grad_norm(&self.policy, &mut grads)? * scale;
+        let norm = match &self.heads {
+            Some(heads) => grad_norm(heads, &mut grads)?,
+            None => grad_norm(&self.policy, &mut grads)?,
+        } * scale;
         if !norm.is_finite() {
             let rows: Vec<String> = rows.iter().map(|&r| self.rows.source(r).to_string()).collect();
             let (stage, step) = (self.stage.name.clone(), self.step + 1);
             return Err(TrainError::Gradient { stage, step, value: norm, rows: rows.join("; ") });
         }
         let clip = (self.stage.max_grad_norm / (norm + 1e-6)).min(1.0);
-        self.optimiser.step(&mut self.policy, &mut grads, lr, scale * clip)?;
+        match &mut self.heads {
+            Some(heads) => self.optimiser.step(heads, &mut grads, lr, scale * clip)?,
+            None => self.optimiser.step(&mut self.policy, &mut grads, lr, scale * clip)?,
+        }
         self.grads = Some(grads);
         Ok(Update { sums, grad_norm: norm })
     }
@@ -140,8 +147,15 @@ where
     fn terms(&mut self, rows: &[usize], baseline: Option<f64>) -> Result<(Terms<E>, usize), TrainError> {
         let (objective, feed) = (&self.stage.objective, Feed::of(&self.stage.objective));
         let packed = feed.pack(&self.rows.pick(rows))?;
-        let tape = tape_into(&self.dev, self.grads.take().map_or_else(|| tropism_ops::alloc_grads(&self.policy), Ok)?);
-        let (logps, squares) = forward::token_logps(&self.policy, &packed, reads_squares(objective), tape)?;
+        let store = || match &self.heads {
+            Some(heads) => tropism_ops::alloc_grads(heads),
+            None => tropism_ops::alloc_grads(&self.policy),
+        };
+        let tape = tape_into(&self.dev, self.grads.take().map_or_else(store, Ok)?);
+        let (logps, squares) = match &self.heads {
+            Some(heads) => (forward::head_logps(heads, &packed, &self.objectives(rows), tape)?, None),
+            None => forward::token_logps(&self.policy, &packed, reads_squares(objective), tape)?,
+        };
         let reference = self.reference.as_ref().map(|r| {
             let sides = self.rows.sides();
             let kept = rows.iter().flat_map(|&row| &r.logps[row * sides..][..sides]).map(Vec::as_slice);
@@ -151,6 +165,12 @@ where
         let columns = self.columns(rows, &packed, baseline, squares.as_deref())?;
         let terms = objective.loss(Batch::from(input).with_columns(columns))?;
         Ok((terms, packed.tokens.len()))
+    }
+
+    /// The objective of each sequence of some pairs, by the column of that name.
+    fn objectives(&self, rows: &[usize]) -> Vec<usize> {
+        let of_pairs = self.rows.pick(rows).numbers(OBJECTIVE).unwrap_or_default();
+        of_pairs.iter().flat_map(|&o| [o as usize; 2]).collect()
     }
 
     /// Puts stage, step and the row's source into an error about a value.

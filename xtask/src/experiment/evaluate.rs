@@ -1,18 +1,22 @@
 //! What is measured on held-out rows after a stage.
-use super::prepare::{Model, Prepared, text_of};
+use super::comparison::{accuracy_gain, exact, right, win_rate};
+use super::direction::{mixed, weighed};
+use super::further::further;
+use super::prepare::{Model, ModelHeads, Prepared, fresh_options, text_of};
 use super::result::{Answer, PairRow, StageResult};
+use super::revision::{by_prompt, revised};
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_data::record::Source;
 use tropism_data::tokens::{TokenPair, TokenSample};
 use tropism_evaluation::{
     Figure, clustered_mean, kl_sampled, mean_interval, ranking_accuracy, ranking_accuracy_normalized, response_length,
-    reward_accuracy, reward_margin, wilson, win_rate_by_prompt,
+    reward_accuracy, reward_margin, wilson,
 };
 use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
 use tropism_ops::{FrozenFormat, Precision};
-use tropism_rewards::{Reward, Verdict};
+use tropism_rewards::{Reward, STYLES, Verdict};
 use tropism_trainer::{
     AnyStage, Completion, PairScore, SequenceScore, TrainError, pair_diagnostics, score_pairs, score_samples,
 };
@@ -27,6 +31,7 @@ type Metrics = BTreeMap<String, Figure>;
 pub(super) fn evaluate(
     prepared: &Prepared,
     policy: &Model,
+    heads: Option<&ModelHeads>,
     trained: Option<(&AnyStage, &Model)>,
     before: &[StageResult],
     name: &str,
@@ -34,16 +39,31 @@ pub(super) fn evaluate(
     let mut metrics = Metrics::new();
     let pairs = preferences(prepared, policy, trained, &mut metrics)?;
     let answers = answer(prepared, policy)?;
+    let mut values = BTreeMap::new();
     if !answers.is_empty() {
         lengths(&answers, &mut metrics)?;
+        if let Some(veto) = &prepared.veto {
+            metrics.insert("drift".into(), super::veto::drift(veto, &answers)?);
+        }
         if let Some((_, reference)) = trained {
             divergence(prepared, policy, reference, &answers, &mut metrics)?;
         }
         rewards(&answers, before.last(), &mut metrics)?;
         accuracy(prepared, &answers, before.last(), &mut metrics)?;
+        revised(prepared, policy, &answers, &mut values)?;
+        let directed = trained.is_some_and(|(stage, _)| fresh_options(stage).is_some_and(|o| o.directions.is_some()));
+        weighed(prepared, policy, directed, &answers, &mut values)?;
+        mixed(prepared, policy, heads, &answers, &mut values)?;
+        styles(prepared, &answers, &mut values);
+        further(prepared, policy, &answers, &mut values)?;
+        for (name, values) in &values {
+            let figure = mean_interval(values)?;
+            // what is there counts answers one by one
+            metrics.entry(name.clone()).or_insert(figure);
+        }
     }
     let method = trained.map_or("start", |(s, _)| s.method()).to_owned();
-    Ok((StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers }, pairs))
+    Ok((StageResult { name: name.to_owned(), method, seconds: 0.0, steps: 0, tokens: 0, metrics, answers, values }, pairs))
 }
 
 /// Ranking by log-probability, and by the objective's own reward.
@@ -104,10 +124,31 @@ fn row(pair: &TokenPair, score: &PairScore) -> PairRow {
 
 /// Sampled answers to the held-out prompts; the same prompts and streams for every stage.
 fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError> {
-    let e = &prepared.config.evaluation;
-    let each = |i: usize| std::iter::repeat_n(i, e.answers_per_prompt);
+    let each = |i: usize| std::iter::repeat_n(i, prepared.config.evaluation.answers_per_prompt);
     let prompts: Vec<usize> = (0..prepared.prompts.len()).flat_map(each).collect();
-    let tokens: Vec<Vec<u32>> = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
+    let tokens = prompts.iter().map(|&i| prepared.prompts[i].tokens.clone()).collect();
+    answer_to(prepared, policy, prompts, tokens)
+}
+
+/// An answer to each of the given prompts in tokens, which belong to the held-out prompts of these numbers.
+pub(super) fn answer_to(
+    prepared: &Prepared,
+    policy: &Model,
+    prompts: Vec<usize>,
+    tokens: Vec<Vec<u32>>,
+) -> Result<Vec<Answer>, XtaskError> {
+    answer_by(prepared, policy, None, prompts, tokens)
+}
+
+/// [`answer_to`] by a mix of heads, if one is given.
+pub(super) fn answer_by(
+    prepared: &Prepared,
+    policy: &Model,
+    mix: Option<(&ModelHeads, &[f64])>,
+    prompts: Vec<usize>,
+    tokens: Vec<Vec<u32>>,
+) -> Result<Vec<Answer>, XtaskError> {
+    let e = &prepared.config.evaluation;
     let stops = prepared.stops();
     // packed once, not in every step
     let packed = (policy.precision == Precision::Bf16 && Precision::has_bf16()).then(|| policy.frozen(FrozenFormat::Bf16));
@@ -119,7 +160,11 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
         .batching(e.batching)
         .seed(prepared.config.seed);
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
-    let generated = sampler.answers(&requests)?.into_iter().flatten();
+    let generated = match mix {
+        Some((heads, shares)) => sampler.answers_with(&requests, &mut heads.mix(shares)?)?,
+        None => super::veto::answers(prepared, &sampler, &requests, &stops)?,
+    };
+    let generated = generated.into_iter().flatten();
     let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
         let text = match (&g.text, &g.end) {
             (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),
@@ -133,6 +178,22 @@ fn answer(prepared: &Prepared, policy: &Model) -> Result<Vec<Answer>, XtaskError
         Ok(Answer { prompt, text, tokens: g.tokens, finished, reward, verdict })
     };
     prompts.into_iter().zip(generated).map(finish).collect()
+}
+
+/// Shares of the styles that a judge with preferences in a circle looks at, and how likely an answer of each style is preferred
+/// to the policy's.
+fn styles(prepared: &Prepared, answers: &[Answer], values: &mut BTreeMap<String, Vec<f64>>) {
+    let Some(judge) = prepared.circle() else { return };
+    for (style, name) in STYLES.iter().enumerate() {
+        let is = |a: &Answer| Some(f64::from(u8::from(judge.style(&a.text) == style)));
+        let beaten = |a: &Answer| Some(judge.beats[style][judge.style(&a.text)]);
+        let found = [("style", by_prompt(answers, is)), ("judge/beaten_by", by_prompt(answers, beaten))];
+        for (place, means) in found {
+            if let Some(means) = means {
+                values.insert(format!("{place}/{name}"), means);
+            }
+        }
+    }
 }
 
 /// What the stages' verifier says of an answer, where there is one.
@@ -151,9 +212,6 @@ fn accuracy(
     before: Option<&StageResult>,
     metrics: &mut Metrics,
 ) -> Result<(), XtaskError> {
-    let right = |answers: &[Answer]| -> Option<Vec<f64>> {
-        answers.iter().map(|a| a.verdict.map(|v| f64::from(u8::from(v.is_correct())))).collect()
-    };
     let Some(ours) = right(answers) else { return Ok(()) };
     let share = |keep: &dyn Fn(&Answer) -> bool| {
         let kept = || answers.iter().zip(&ours).filter(|(a, _)| keep(a));
@@ -169,11 +227,8 @@ fn accuracy(
             metrics.insert(format!("accuracy/{}", difficulty.name()), share(&|a| level(a) == Some(difficulty))?);
         }
     }
-    if let Some(theirs) = before.and_then(|b| right(&b.answers)).filter(|t| t.len() == ours.len()) {
-        // the same prompts in the same order: differences by answer
-        let gains: Vec<f64> = ours.iter().zip(&theirs).map(|(a, b)| a - b).collect();
-        let prompts: Vec<usize> = answers.iter().map(|a| a.prompt).collect();
-        metrics.insert("accuracy_gain".into(), clustered_mean(&gains, &prompts)?);
+    if let Some(gain) = before.map(|b| accuracy_gain(answers, &b.answers)).transpose()?.flatten() {
+        metrics.insert("accuracy_gain".into(), gain);
     }
     Ok(())
 }
@@ -209,12 +264,11 @@ fn divergence(
 
 /// Exact rewards, and the share of comparisons won against the stage before.
 fn rewards(answers: &[Answer], before: Option<&StageResult>, metrics: &mut Metrics) -> Result<(), XtaskError> {
-    let exact = |a: &[Answer]| a.iter().map(|a| a.reward).collect::<Option<Vec<f64>>>();
     let Some(ours) = exact(answers) else { return Ok(()) };
     let prompts: Vec<usize> = answers.iter().map(|a| a.prompt).collect();
     metrics.insert("reward".into(), clustered_mean(&ours, &prompts)?);
-    if let Some(theirs) = before.and_then(|b| exact(&b.answers)).filter(|t| t.len() == ours.len()) {
-        metrics.insert("win_rate".into(), win_rate_by_prompt(&ours, &theirs, &prompts)?.rate);
+    if let Some(rate) = before.map(|b| win_rate(answers, &b.answers)).transpose()?.flatten() {
+        metrics.insert("win_rate".into(), rate);
     }
     Ok(())
 }

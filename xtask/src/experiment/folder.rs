@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tropism_lm::FolderWriter;
+use tropism_lm::{FolderWriter, Loaded};
+use tropism_trainer::RewardModel;
 
 /// What a run was made from, at the end of its `config.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,9 +157,13 @@ impl RunFolder {
     /// When it cannot be written.
     pub fn write_model(&self, prepared: &Prepared, results: &[StageResult]) -> Result<(), XtaskError> {
         let last = results.last().map_or("model", |r| r.name.as_str());
-        let model = super::pipeline::load_stage(self, prepared, last)?;
         let writer = FolderWriter::new(&self.0.join("model"))?;
-        model.save(writer.path(), prepared.config.model.dtype)?;
+        let dtype = prepared.config.model.dtype;
+        if prepared.config.stages.iter().any(|s| s.name() == last && s.makes_reward_model()) {
+            RewardModel::<Loaded, f32>::load(&self.stage(last))?.save(writer.path(), dtype)?;
+        } else {
+            super::pipeline::load_stage(self, prepared, last)?.save(writer.path(), dtype)?;
+        }
         prepared.companions(writer.path())?;
         Ok(writer.finish()?)
     }

@@ -42,12 +42,11 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize, prompt
         let trained = stage.adapt(model.clone(), 0)?.parameters();
         let fixed = fixed(model.parameters(), trained, stage.optimizer_state());
         let footprint = model.config().footprint(fixed, stage.gradient_checkpointing());
-        let longest = match &*stage {
-            AnyStage::PolicyGradient(s) => {
-                let rollout = &s.objective.rollout;
-                prompt + rollout.group * rollout.max_new_tokens
-            }
-            _ => longest,
+        let longest = match (&*stage, stage.sampling()) {
+            (AnyStage::PolicyGradient(_), Some((rollout, _))) => prompt + rollout.group * rollout.max_new_tokens,
+            // rows hold three completions at most, of which some may be the data's
+            (_, Some((rollout, _))) => longest.max(prompt + 3 * rollout.max_new_tokens),
+            (_, None) => longest,
         };
         let most = footprint.tokens(limit.saturating_sub(BASE), 1, size_of::<f32>()).unwrap_or(0);
         if most < longest {

@@ -1,12 +1,19 @@
 //! `cargo xtask experiment`: one run from data to report.
+mod comparison;
+mod direction;
+mod distil;
 mod evaluate;
 pub(crate) mod folder;
+mod further;
 mod memory;
 pub(crate) mod pipeline;
 mod prepare;
 mod result;
+mod revision;
+mod reward;
 mod show;
 mod toy;
+pub(crate) mod veto;
 
 use crate::cli::ExperimentArgs;
 use crate::config::Experiment;
@@ -15,7 +22,7 @@ use crate::recipes;
 pub use folder::RunFolder;
 pub use prepare::{Prepared, prepare};
 pub(crate) use prepare::{text_of, versions};
-pub use result::{Answer, PairRow, PromptRow, StageResult, Summary};
+pub use result::{Answer, ComparisonResult, PairRow, PromptRow, StageResult, Summary};
 use std::path::{Path, PathBuf};
 
 /// Carries out `cargo xtask experiment`.
@@ -76,11 +83,13 @@ fn finish(run: &RunFolder, prepared: Prepared) -> Result<(), XtaskError> {
 
 fn stages(run: &RunFolder, prepared: &Prepared) -> Result<(), XtaskError> {
     let results = pipeline::run(run, prepared)?;
-    let summary = Summary::new(&prepared.config, &results);
+    let comparisons = comparison::compare(&prepared.config.comparisons, &results, prepared.circle())?;
+    let summary = Summary::new(&prepared.config, &results, &comparisons);
     run.write_summary(&summary)?;
     run.write_model(prepared, &results)?;
-    show::write_report(run, prepared, &results)?;
+    show::write_report(run, prepared, &results, &comparisons)?;
     println!("{}", show::table(&results));
+    print!("{}", show::comparisons(&comparisons));
     println!("run folder: {}", run.path().display());
     Ok(())
 }

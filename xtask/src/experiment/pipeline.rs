@@ -1,14 +1,15 @@
 //! The stages of a run, one after the other, each kept on disk when it is done.
 use super::evaluate::evaluate;
 use super::folder::{RunFolder, json, json_lines};
-use super::prepare::{Model, Prepared, unknown};
+use super::prepare::{Model, ModelHeads, Prepared, unknown};
 use super::result::{PairRow, StageResult};
 use crate::error::XtaskError;
 use std::path::Path;
 use std::time::Instant;
 use tropism_lm::{FolderWriter, Loaded, load};
 use tropism_trainer::{
-    AnyStage, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun, checkpointed_stage, reference_logps,
+    AnyStage, Environment, FreshOptions, FreshRun, Metrics, OnlineRun, PolicyGradientOptions, Progress, Stage, StageRun,
+    checkpointed_stage, reference_logps,
 };
 
 /// What a stage measured.
@@ -17,7 +18,9 @@ pub(crate) const RESULT: &str = "result.json";
 pub(crate) const PAIRS: &str = "pairs.jsonl";
 
 /// The policy at the end of a stage, its steps and tokens.
-type Trained = (Model, usize, usize);
+pub(super) type Trained = (Model, usize, usize);
+/// Where a stage's heads stand in its folder.
+const HEADS: &str = "heads";
 
 /// The model that a stage ended with; `model` is the one at the start.
 pub(super) fn load_stage(run: &RunFolder, prepared: &Prepared, name: &str) -> Result<Model, XtaskError> {
@@ -43,8 +46,8 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
     let start = match finished(&run.stage("model"))? {
         Some(r) => r,
         None => {
-            let (r, pairs) = evaluate(prepared, &prepared.model, None, &results, "model")?;
-            keep(run, &r, &pairs, None, None)?;
+            let (r, pairs) = evaluate(prepared, &prepared.model, None, None, &results, "model")?;
+            keep(run, &r, &pairs, None, None, None)?;
             r
         }
     };
@@ -65,30 +68,41 @@ pub(super) fn run(run: &RunFolder, prepared: &Prepared) -> Result<Vec<StageResul
 
 /// Trains and evaluates one stage.
 fn one(run: &RunFolder, prepared: &Prepared, stage: &AnyStage, before: &[StageResult]) -> Result<StageResult, XtaskError> {
-    let previous = before.last().map_or("model", |r| r.name.as_str());
+    // a reward model is no place to start from
+    let scores = |name: &str| prepared.config.stages.iter().any(|s| s.name() == name && s.makes_reward_model());
+    let previous = before.iter().rev().find(|r| !scores(&r.name)).map_or("model", |r| r.name.as_str());
     let init = stage.init().unwrap_or(previous);
     let policy = load_stage(run, prepared, init)?;
+    if let AnyStage::RewardModel(s) = stage {
+        return super::reward::one(run, prepared, s, policy);
+    }
     let mut reference = match stage.reference() {
         Some(name) if name != init => load_stage(run, prepared, name)?,
         _ => policy.clone(),
     };
     reference.precision = stage.precision().into();
-    let clock = Instant::now();
+    let (clock, mut heads) = (Instant::now(), None);
     let (policy, steps, tokens) = match stage {
         AnyStage::Rows(s) => train(run, prepared, s, policy, &reference)?,
         AnyStage::PolicyGradient(s) => train_online(run, prepared, s, policy, &reference)?,
+        AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
+            let (trained, found) = train_fresh(run, prepared, s, policy, &reference)?;
+            heads = found;
+            trained
+        }
+        AnyStage::Distil(s) => super::distil::train(run, prepared, s, policy)?,
         other => return Err(unknown(other)),
     };
     let seconds = clock.elapsed().as_secs_f64();
     let adapted = policy.adapter().is_some().then(|| policy.clone());
     let policy = if adapted.is_some() { policy.merged()? } else { policy };
-    let (mut result, pairs) = evaluate(prepared, &policy, Some((stage, &reference)), before, stage.name())?;
+    let (mut result, pairs) = evaluate(prepared, &policy, heads.as_ref(), Some((stage, &reference)), before, stage.name())?;
     (result.seconds, result.steps, result.tokens) = (seconds, steps, tokens);
     let base = match init {
         "model" => prepared.config.model.path.clone().unwrap_or_default(),
         name => run.stage(name),
     };
-    keep(run, &result, &pairs, Some(&policy), adapted.as_ref().map(|a| (a, base.as_path())))?;
+    keep(run, &result, &pairs, Some(&policy), heads.as_ref(), adapted.as_ref().map(|a| (a, base.as_path())))?;
     Ok(result)
 }
 
@@ -134,7 +148,10 @@ fn train_online(
 ) -> Result<Trained, XtaskError> {
     let (checkpoint, log) = (run.checkpoint(), run.metrics());
     let reference = stage.objective.needs_reference().then(|| reference.clone());
+    let models = super::reward::models(run, &stage.objective.rewards, stage.micro_batch_tokens)?;
+    let guide = stage.objective.token_rewards.as_ref().map(|t| load_stage(run, prepared, &t.model)).transpose()?;
     prepared.sampled_by(|environment| {
+        let environment = &Environment { models: Some(&models), ..*environment };
         let questions = &prepared.questions;
         let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
             Some(name) if name == stage.name => {
@@ -147,6 +164,9 @@ fn train_online(
                 (training, start_of_stage(&log, &stage.name)?)
             }
         };
+        if let Some(guide) = guide {
+            training = training.with_guide(guide)?;
+        }
         let progress = Progress::new(&stage.name, training.total(), training.done());
         training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
         let (steps, tokens) = (training.done(), training.tokens());
@@ -154,8 +174,41 @@ fn train_online(
     })
 }
 
+/// As [`train`], for a stage that makes its rows.
+fn train_fresh(
+    run: &RunFolder,
+    prepared: &Prepared,
+    stage: &Stage<FreshOptions>,
+    policy: Model,
+    reference: &Model,
+) -> Result<(Trained, Option<ModelHeads>), XtaskError> {
+    let (checkpoint, log) = (run.checkpoint(), run.metrics());
+    let reference = stage.objective.needs_reference().then(|| reference.clone());
+    let models = super::reward::models(run, &stage.objective.rewards, stage.micro_batch_tokens)?;
+    prepared.sampled_by(|environment| {
+        let environment = &Environment { models: Some(&models), ..*environment };
+        let questions = prepared.asked(stage);
+        let (mut training, mut metrics) = match checkpointed_stage(&checkpoint)? {
+            Some(name) if name == stage.name => {
+                let (training, bytes) = FreshRun::restore(stage, questions, reference, *environment, &checkpoint)?;
+                (training, Metrics::resume(&log, bytes)?)
+            }
+            _ => {
+                let seed = prepared.config.seed;
+                let training = FreshRun::new(stage, questions, policy, reference, *environment, seed)?;
+                (training, start_of_stage(&log, &stage.name)?)
+            }
+        };
+        let progress = Progress::new(&stage.name, training.total(), training.done());
+        training.run(&mut metrics, &checkpoint, &progress, |_| {})?;
+        let (steps, tokens) = (training.done(), training.tokens());
+        let heads = training.heads().cloned();
+        Ok(((training.into_policy(), steps, tokens), heads))
+    })
+}
+
 /// Metrics go on behind the stages that are done; lines of an earlier try at this stage are dropped.
-fn start_of_stage(log: &Path, stage: &str) -> Result<Metrics, XtaskError> {
+pub(super) fn start_of_stage(log: &Path, stage: &str) -> Result<Metrics, XtaskError> {
     if !log.exists() {
         return Ok(Metrics::create(log)?);
     }
@@ -171,6 +224,7 @@ fn keep(
     result: &StageResult,
     pairs: &[PairRow],
     model: Option<&Model>,
+    heads: Option<&ModelHeads>,
     adapter: Option<(&Model, &Path)>,
 ) -> Result<(), XtaskError> {
     let stages = run.path().join("stages");
@@ -178,6 +232,11 @@ fn keep(
     let writer = FolderWriter::new(&run.stage(&result.name))?;
     if let Some(model) = model {
         model.save(writer.path(), tropism_lm::WeightDtype::F32)?;
+    }
+    if let Some(heads) = heads {
+        let folder = writer.path().join(HEADS);
+        std::fs::create_dir_all(&folder).map_err(XtaskError::io(&folder))?;
+        heads.save(&folder, tropism_lm::WeightDtype::F32)?;
     }
     if let Some((model, base)) = adapter {
         let folder = writer.path().join("adapter");

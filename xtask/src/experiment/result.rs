@@ -82,6 +82,9 @@ pub struct StageResult {
     pub metrics: BTreeMap<String, Figure>,
     /// answers to the held-out prompts
     pub answers: Vec<Answer>,
+    /// further figures by name, a value for each held-out prompt
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Vec<f64>>,
 }
 
 /// `summary.json`.
@@ -96,6 +99,22 @@ pub struct Summary {
     pub stages: Vec<StageSummary>,
     /// metrics of the last stage
     pub r#final: BTreeMap<String, Figure>,
+    /// stages against baselines, as the configuration asks for
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<ComparisonResult>,
+}
+
+/// A stage against a baseline, from their answers to the same held-out prompts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparisonResult {
+    /// the stage
+    pub stage: String,
+    /// what it is compared with
+    pub baseline: String,
+    /// win rate by the exact reward, and the stage's mean minus the baseline's of accuracy, reward and tokens, where answers
+    /// have them
+    pub metrics: BTreeMap<String, Figure>,
 }
 
 /// One entry of `summary.json`'s stages.
@@ -116,7 +135,7 @@ pub struct StageSummary {
 
 impl Summary {
     /// Gathers the stages.
-    pub fn new(config: &Experiment, results: &[StageResult]) -> Self {
+    pub fn new(config: &Experiment, results: &[StageResult], comparisons: &[ComparisonResult]) -> Self {
         let stage = |r: &StageResult| StageSummary {
             name: r.name.clone(),
             metrics: r.metrics.clone(),
@@ -129,6 +148,7 @@ impl Summary {
             seed: config.seed,
             stages: results.iter().map(stage).collect(),
             r#final: results.last().map(|r| r.metrics.clone()).unwrap_or_default(),
+            comparisons: comparisons.to_vec(),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What people see: the plan at the start, a table at the end, the report.
 use super::folder::RunFolder;
 use super::prepare::Prepared;
-use super::result::StageResult;
+use super::result::{ComparisonResult, StageResult};
 use crate::error::XtaskError;
 use serde_json::Value;
-use tropism_report::{Better, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
+use tropism_evaluation::Figure;
+use tropism_report::{Better, ComparisonReport, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
 use tropism_trainer::{AnyStage, Precision};
 
 /// A few lines on what is about to run.
@@ -27,6 +28,9 @@ pub(super) fn plan(p: &Prepared) -> String {
         let (rows, what) = match stage {
             // `prepare` has looked at them
             AnyStage::Rows(s) => (p.rows(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::RewardModel(s) => (p.pairs_of(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::Distil(s) if !s.objective.on_policy() => (p.pairs_of(s).map_or(0, |rows| rows.len()), "rows"),
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => (p.asked(s).len(), "prompts"),
             _ => (p.questions.len(), "prompts"),
         };
         out += &format!("  stage {}: {}, {rows} {what}, {} steps\n", stage.name(), stage.method(), stage.steps(rows));
@@ -63,10 +67,23 @@ pub(super) fn table(results: &[StageResult]) -> String {
     out
 }
 
+/// Stages against their baselines, a line for each figure.
+pub(super) fn comparisons(all: &[ComparisonResult]) -> String {
+    let mut out = String::new();
+    for c in all {
+        out += &format!("\n{} against {}\n", c.stage, c.baseline);
+        for (name, e) in &c.metrics {
+            let range = format!("{:.3} [{:.3}, {:.3}]", e.value, e.low, e.high);
+            out += &format!("  {name:28}{range:>30}\n");
+        }
+    }
+    out
+}
+
 fn better(name: &str) -> Option<Better> {
     let higher =
         ["win_rate", "reward", "rewards/accuracies", "rewards/margins", "ranking/accuracy", "ranking/accuracy_normalized"];
-    if higher.contains(&name) || name.starts_with("accuracy") {
+    if higher.contains(&name) || name.starts_with("accuracy") || name.starts_with("aspects/") || name == "reward_gain" {
         return Some(Better::Higher);
     }
     (name == "completions/clipped_ratio").then_some(Better::Lower)
@@ -84,14 +101,20 @@ fn rows(results: &[StageResult], i: usize) -> Vec<MetricRow> {
     };
     let mut all: Vec<_> = results[i].metrics.iter().collect();
     all.sort_by_key(|(n, _)| rank(n));
-    let row = |(name, e): (&String, &tropism_evaluation::Figure)| {
-        let row = MetricRow::new(shown(name), e.value).with_interval(e.low, e.high).with_n(e.n as u64);
-        match better(name) {
-            Some(b) => row.with_better(b),
-            None => row,
-        }
-    };
-    all.into_iter().map(row).collect()
+    all.into_iter().map(|(name, e)| row(shown(name), e, better(name))).collect()
+}
+
+fn row(name: String, e: &Figure, better: Option<Better>) -> MetricRow {
+    let row = MetricRow::new(name, e.value).with_interval(e.low, e.high).with_n(e.n as u64);
+    match better {
+        Some(b) => row.with_better(b),
+        None => row,
+    }
+}
+
+fn compared(c: &ComparisonResult) -> ComparisonReport {
+    let metrics = c.metrics.iter().map(|(name, e)| row(name.clone(), e, better(name))).collect();
+    ComparisonReport { stage: c.stage.clone(), baseline: c.baseline.clone(), metrics }
 }
 
 /// The curves of one stage, from the metrics file.
@@ -161,7 +184,12 @@ fn audit(p: &Prepared) -> Vec<(String, String)> {
 }
 
 /// Writes `report.html`.
-pub(super) fn write_report(run: &RunFolder, p: &Prepared, results: &[StageResult]) -> Result<(), XtaskError> {
+pub(super) fn write_report(
+    run: &RunFolder,
+    p: &Prepared,
+    results: &[StageResult],
+    comparisons: &[ComparisonResult],
+) -> Result<(), XtaskError> {
     let path = run.metrics();
     let text = std::fs::read_to_string(&path).map_err(XtaskError::io(&path))?;
     let lines: Vec<Value> = text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
@@ -178,6 +206,7 @@ pub(super) fn write_report(run: &RunFolder, p: &Prepared, results: &[StageResult
         config_toml: p.config.to_toml()?,
         stages: results.iter().enumerate().map(stage).collect(),
         final_metrics: results.len().checked_sub(1).map_or(vec![], |last| rows(results, last)),
+        comparisons: comparisons.iter().map(compared).collect(),
         samples: samples(p, results),
         audit: audit(p),
     };

@@ -1,11 +1,12 @@
 //! Errors of a network at noised samples, for losses to read.
-use super::{Loss, Process, Traced};
+use super::{Loss, Noised, Preferences, Process, Traced};
 use crate::Stream;
 use crate::denoiser::{Condition, Denoiser, DenoiserError, Rows};
+use crate::objectives::PairErrors;
 use crate::prediction::squared_errors;
 use dfdx::prelude::*;
 use tropism_core::{Diagnostics, LossTerms};
-use tropism_ops::Scalar;
+use tropism_ops::{Scalar, TapeOf};
 
 /// Rows of numbers as a tensor.
 ///
@@ -22,16 +23,16 @@ where
     Cpu::default().try_tensor_from_vec(values, (numbers.len() / width, width)).map_err(DenoiserError::device)
 }
 
-/// Errors of a batch, one per row, with the tape.
+/// Errors of a batch, one per row.
 pub type Errors<E, T = NoneTape> = Tensor<(usize,), E, Cpu, T>;
 
 /// The squared errors of a network at given noised samples, each a mean over its dimensions.
 ///
 /// # Errors
 /// Those of the network.
-pub fn errors_at<E: Scalar, T: tropism_ops::TapeOf<E>>(
+pub fn errors_at<E: Scalar, T: TapeOf<E>>(
     model: &impl Denoiser<E>,
-    at: &super::Noised<E>,
+    at: &Noised<E>,
     condition: &Condition<E>,
     tape: T,
 ) -> Result<Errors<E, T>, DenoiserError>
@@ -63,44 +64,22 @@ where
     Ok(LossTerms::new(errors, vec![1.0; rows], Diagnostics::default())?)
 }
 
-/// Pairs of samples for one condition each, the preferred one in `chosen`.
-#[derive(Clone, Copy, Debug)]
-pub struct Pairs<'a, E: Dtype> {
-    /// `[B, D]`
-    pub chosen: &'a Rows<E>,
-    /// `[B, D]`
-    pub rejected: &'a Rows<E>,
-    /// what the policy is told
-    pub condition: &'a Condition<E>,
-    /// what the reference is told; it does not know users
-    pub reference_condition: &'a Condition<E>,
-}
+/// Errors of the policy, with the tape, and of the reference.
+pub type PolicyAndReference<E> = (PairErrors<usize, E, Cpu, Traced<E>>, PairErrors<usize, E, Cpu>);
 
-/// Errors of policy and reference on both members of each pair.
-#[derive(Debug)]
-pub struct PairedErrors<E: Dtype> {
-    /// the policy's on the preferred samples
-    pub chosen: Errors<E, Traced<E>>,
-    /// the policy's on the others
-    pub rejected: Errors<E, Traced<E>>,
-    /// the reference's on the preferred samples
-    pub ref_chosen: Errors<E>,
-    /// the reference's on the others
-    pub ref_rejected: Errors<E>,
-}
-
-/// Errors at one time per pair, with one noise per pair (`shared`, as the code of Diffusion-DPO) or one per member (as DSO).
+/// Errors of policy and reference on both members of each pair, at one time per pair, with one noise per pair (`shared`, as in the code of
+/// Diffusion-DPO) or one per member (as in that of DSO). The policy is told the whole condition, the **reference never the user**.
 ///
 /// # Errors
 /// Those of the networks.
 pub fn pair_errors<E: Scalar, M: Denoiser<E>>(
     (policy, reference): (&M, &M),
     process: &Process,
-    pairs: &Pairs<E>,
+    pairs: &Preferences<E>,
     shared: bool,
     stream: &mut Stream,
     tape: Traced<E>,
-) -> Result<PairedErrors<E>, DenoiserError>
+) -> Result<PolicyAndReference<E>, DenoiserError>
 where
     Cpu: Device<E>,
 {
@@ -108,11 +87,13 @@ where
     let times = process.draw_times(rows, stream);
     let noise = rows_of(&stream.normals(rows * width), width)?;
     let other = if shared { noise.clone() } else { rows_of(&stream.normals(rows * width), width)? };
-    let (won, lost) = (process.noise(pairs.chosen, &noise, &times)?, process.noise(pairs.rejected, &other, &times)?);
-    Ok(PairedErrors {
-        chosen: errors_at(policy, &won, pairs.condition, tape)?,
-        rejected: errors_at(policy, &lost, pairs.condition, Traced::default())?,
-        ref_chosen: errors_at(reference, &won, pairs.reference_condition, NoneTape)?,
-        ref_rejected: errors_at(reference, &lost, pairs.reference_condition, NoneTape)?,
-    })
+    let (won, lost) = (process.noise(&pairs.chosen, &noise, &times)?, process.noise(&pairs.rejected, &other, &times)?);
+    let unknown = Condition { users: None, ..pairs.condition.clone() };
+    let ours = PairErrors::new(
+        errors_at(policy, &won, &pairs.condition, tape)?,
+        errors_at(policy, &lost, &pairs.condition, Traced::default())?,
+    )?;
+    let theirs =
+        PairErrors::new(errors_at(reference, &won, &unknown, NoneTape)?, errors_at(reference, &lost, &unknown, NoneTape)?)?;
+    Ok((ours, theirs))
 }

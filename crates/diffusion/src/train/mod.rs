@@ -29,10 +29,12 @@
 mod checkpoint;
 mod config;
 mod losses;
+mod preferences;
 mod process;
 
 pub use config::TrainConfig;
-pub use losses::{Errors, PairedErrors, Pairs, denoising, errors_at, pair_errors, rows_of};
+pub use losses::{Errors, PolicyAndReference, denoising, errors_at, pair_errors, rows_of};
+pub use preferences::Preferences;
 pub use process::{Noised, Process, ProcessConfig};
 
 use crate::Stream;

@@ -12,7 +12,9 @@ mod roc;
 mod separability;
 
 pub use attack::{AttackReport, Attempt, Cells, Grouped, Reduction, attack_success, generalisation, reduction};
-pub use belief::{BeliefConflict, Match, Surprisal, TraceIndex, Traced, belief_conflict, trace, would_refuse};
+pub use belief::{
+    BeliefConflict, Match, ProvenanceVeto, Surprisal, TraceIndex, Traced, belief_conflict, trace, would_refuse,
+};
 pub use cras::{Cras, CrasReport, cras_report};
 pub use drift::{AttentionMap, Drift, Localised, attention_drift, localise};
 pub use features::text_features;

@@ -1,8 +1,10 @@
 //! Heads beside the language model's: linear maps from the trunk's states to a value, a reward, or several of either.
 mod classifier;
 mod headed;
+mod language;
 
 pub use headed::{Headed, last_tokens};
+pub use language::LanguageHeads;
 
 use crate::dims::Outputs;
 use crate::error::LmError;
@@ -94,6 +96,11 @@ where
         let mut heads = Self::zeros(hidden, specs)?;
         heads.visit_mut(&mut Draw(Stream::new(seed, STREAM), std))?;
         Ok(heads)
+    }
+
+    /// Names of all heads.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.list.keys().map(String::as_str)
     }
 
     /// The head of a name.

@@ -20,6 +20,7 @@ toys! {
     curry_dpo
     d3po
     deep_research_rl
+    densedpo
     did
     diffusion_dpo
     diffusion_dro
@@ -41,6 +42,7 @@ toys! {
     more_is_less
     ofs_dpo
     oprl
+    ppd
     properties_3d
     r_to_q
     rankdpo

@@ -24,12 +24,9 @@ pub enum ToyError {
     /// From advantages or a policy-gradient loss.
     #[error(transparent)]
     PolicyGradient(#[from] PolicyGradientError),
-    /// From a loss or a sampler of denoisers.
+    /// From a denoiser, its sampler or its loss.
     #[error(transparent)]
     Diffusion(#[from] DiffusionError),
-    /// From a denoiser or its training, in its words.
-    #[error("{0}")]
-    Denoiser(String),
     /// From the intervals.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
@@ -103,6 +100,6 @@ pub enum ToyError {
 
 impl From<DenoiserError> for ToyError {
     fn from(error: DenoiserError) -> Self {
-        Self::Denoiser(error.to_string())
+        ToyError::Diffusion(error.into())
     }
 }

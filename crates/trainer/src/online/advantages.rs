@@ -116,6 +116,11 @@ impl AdvantageOptions {
         !matches!(self, Self::Gae(_) | Self::ReinforcePlusPlus(_))
     }
 
+    /// Whether advantages are made by token, of rewards by token.
+    pub(crate) fn by_token(&self) -> bool {
+        matches!(self, Self::Gae(_) | Self::ReinforcePlusPlus(_))
+    }
+
     /// Whether a KL penalty can be taken off the reward.
     pub(crate) fn takes_penalty(&self) -> bool {
         !matches!(self, Self::NormalizeThenSum(_))
@@ -180,6 +185,9 @@ impl Batch {
 
     /// Rewards by token: the completion's at its last one, KL along the way.
     fn token_rewards(&self, kl: Option<&RewardKl>) -> Result<Vec<f64>, PolicyGradientError> {
+        if let Some(shaped) = &self.shaped {
+            return Ok(self.spread(shaped));
+        }
         let scores: Vec<f64> = self.sums.iter().map(|r| if r.is_nan() { 0.0 } else { *r }).collect();
         let old = self.spread(self.old.as_deref().unwrap_or_default());
         let (reference, options) = match (kl, &self.reference) {

@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     /// the critic's values when it was sampled
     pub(crate) values: Option<Vec<Vec<f64>>>,
     pub(crate) returns: Option<Vec<Vec<f64>>>,
+    /// rewards by completion and token, in place of the completion's reward at its last token
+    pub(crate) shaped: Option<Vec<Vec<f64>>>,
     pub(crate) credit: Option<Credit>,
 }
 

@@ -1,6 +1,8 @@
 //! Checkpoints of stages that sample.
+use super::engine::Remote;
 use super::gather::{Environment, PromptRow};
 use super::options::PolicyGradientOptions;
+use super::process::Process;
 use super::run::OnlineRun;
 use crate::error::TrainError;
 use crate::kept::{STATE, exact, load_policy, read_moments, read_state, save_moments, save_policy, write_state};
@@ -12,6 +14,9 @@ use tropism_data::order::{Order, OrderState};
 use tropism_data::stream::{Stream, StreamState};
 use tropism_lm::{Decoder, Dims, FolderWriter, Headed, Heads, Loaded};
 use tropism_ops::Scalar;
+
+/// Where a checkpoint keeps the process reward model.
+const PROCESS: &str = "process_reward_model";
 
 /// The small part of a checkpoint of a stage that samples, in `state.json`. Checkpoints are made between steps, when no
 /// rollout is under way.
@@ -32,8 +37,20 @@ pub struct SavedOnline {
     pub rollouts: StreamState,
     /// where the shuffles of mini-batches stand
     pub shuffles: StreamState,
+    /// steps of the process reward model's optimiser
+    #[serde(default)]
+    pub process_steps: u64,
     /// length of `metrics.jsonl` at this step
     pub metrics_bytes: u64,
+}
+
+impl Stage<PolicyGradientOptions> {
+    /// What has to be the same for a checkpoint to go on.
+    fn kept(&self) -> Self {
+        let mut stage = self.clone();
+        stage.objective.rollout = self.objective.rollout.kept();
+        stage
+    }
 }
 
 impl<M: Dims, E: Scalar> OnlineRun<'_, M, E>
@@ -52,6 +69,13 @@ where
             self.policy.heads.save(writer.path(), exact::<E>())?;
         }
         save_moments(&self.optimiser, vec![], writer.path())?;
+        self.engine.iter().try_for_each(|e| e.save(writer.path()))?;
+        if let Some(process) = &self.process {
+            let path = writer.path().join(PROCESS);
+            std::fs::create_dir_all(&path).map_err(TrainError::io(&path))?;
+            save_policy(&process.model, &path)?;
+            save_moments(&process.optimiser, vec![], &path)?;
+        }
         let state = SavedOnline {
             stage: self.stage.clone(),
             step: self.step,
@@ -60,6 +84,7 @@ where
             order: self.order.state(),
             rollouts: self.rollouts.state(),
             shuffles: self.shuffles.state(),
+            process_steps: self.process.as_ref().map_or(0, |p| p.optimiser.steps),
             metrics_bytes,
         };
         write_state(writer.path(), &state)?;
@@ -86,7 +111,7 @@ where
         stage.check_prompts(prompts, &environment)?;
         let refuse = |problem: String| TrainError::Checkpoint { path: folder.join(STATE), problem };
         let saved: SavedOnline = read_state(folder)?.ok_or_else(|| refuse("is missing; start the run again".into()))?;
-        if saved.stage != *stage {
+        if saved.stage.kept() != stage.kept() {
             return Err(refuse(format!("was made with other options of stage `{}`; start the run again", saved.stage.name)));
         }
         if saved.order.rows != prompts.len() {
@@ -104,7 +129,14 @@ where
         let streams = [Stream::restore(&saved.rollouts), Stream::restore(&saved.shuffles)];
         let mut run = Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)?;
         (run.step, run.tokens) = (saved.step, saved.tokens);
+        run.engine = Remote::restore(&stage.objective.rollout, folder)?;
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
+        if stage.objective.process_rewards.is_some() {
+            let path = folder.join(PROCESS);
+            let mut process = Process::new(stage, load_policy(stage, &path)?);
+            (process.optimiser.steps, process.optimiser.moments) = (saved.process_steps, read_moments(&path)?.0);
+            run.process = Some(process);
+        }
         Ok((run, saved.metrics_bytes))
     }
 }

@@ -3,8 +3,9 @@ use super::batch::Batch;
 use super::gather::{Gathered, Group};
 use super::learn::Learnt;
 use super::options::PolicyGradientOptions;
+use super::rewards::{RatingFailure, WeightedReward};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tropism_policy_gradient::metrics;
 use tropism_rewards::Verdict;
@@ -21,7 +22,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    fn put(&self, figures: &mut Map<String, Value>) {
+    pub(crate) fn put(&self, figures: &mut Map<String, Value>) {
         let all = [
             ("time/rollout", self.rollout),
             ("time/reward", self.reward),
@@ -62,7 +63,7 @@ pub(crate) fn figures(
 ) -> Map<String, Value> {
     let mut figures = Map::new();
     let groups: Vec<&Group> = gathered.kept.iter().chain(&gathered.flat).collect();
-    rewards(options, &groups, &mut figures);
+    rewards(&options.rewards, &groups, &mut figures);
     completions(&groups, &mut figures);
     if options.dynamic_sampling.is_some() {
         figures.insert("dynamic_sampling/rounds".into(), gathered.rounds.into());
@@ -87,19 +88,24 @@ pub(crate) fn figures(
     figures
 }
 
-fn rewards(options: &PolicyGradientOptions, groups: &[&Group], figures: &mut Map<String, Value>) {
+/// Figures of rewards, by name and in sum.
+pub(crate) fn rewards(named: &BTreeMap<String, WeightedReward>, groups: &[&Group], figures: &mut Map<String, Value>) {
     let sums: Vec<f64> = groups.iter().flat_map(|g| g.sums.iter().copied()).collect();
     let deviations: Vec<f64> = groups.iter().map(|g| moments(&g.sums).1).collect();
     let flat = deviations.iter().filter(|d| **d == 0.0).count();
     figures.insert("reward".into(), moments(&sums).0.into());
     figures.insert("reward_std".into(), moments(&deviations).0.into());
     figures.insert("frac_reward_zero_std".into(), share(flat, groups.len()).into());
-    for (k, name) in options.rewards.keys().enumerate() {
+    for (k, name) in named.keys().enumerate() {
         let ratings = || groups.iter().flat_map(move |g| g.ratings.iter().map(move |r| r[k]));
         let scores: Vec<f64> = ratings().map(|r| r.score.unwrap_or(f64::NAN)).collect();
         let (mean, deviation) = moments(&scores);
         figures.insert(format!("rewards/{name}/mean"), mean.into());
         figures.insert(format!("rewards/{name}/std"), deviation.into());
+        for (what, failure) in [("timed_out", RatingFailure::TimedOut), ("failed", RatingFailure::Failed)] {
+            let n = ratings().filter(|r| r.failure == Some(failure)).count();
+            figures.insert(format!("rewards/{name}/{what}"), share(n, scores.len()).into());
+        }
         if ratings().any(|r| r.verdict.is_some()) {
             for verdict in [Verdict::Unreadable, Verdict::Abstained] {
                 let n = ratings().filter(|r| r.verdict == Some(verdict)).count();
@@ -109,7 +115,8 @@ fn rewards(options: &PolicyGradientOptions, groups: &[&Group], figures: &mut Map
     }
 }
 
-fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
+/// Figures of lengths and repeats.
+pub(crate) fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
     let answers = || groups.iter().flat_map(|g| &g.answers);
     let lengths =
         |finished: bool| -> Vec<usize> { answers().filter(|a| !finished || a.finished()).map(|a| a.tokens.len()).collect() };

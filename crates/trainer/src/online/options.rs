@@ -1,6 +1,10 @@
 //! The options of a stage that follows a policy gradient.
 use super::advantages::{AdvantageOptions, RewardKl};
-use super::rewards::WeightedReward;
+use super::engine::Engine;
+use super::process::ProcessRewardOptions;
+use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
+use super::shaping::TokenRewardOptions;
+use super::workers::RatingOptions;
 use crate::error::TrainError;
 use crate::stage::Stage;
 use serde::{Deserialize, Serialize};
@@ -28,6 +32,12 @@ pub struct PolicyGradientOptions {
     /// KL to the reference in the reward
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_kl: Option<RewardKl>,
+    /// rewards by token of a model that preference training made: RTO
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_rewards: Option<TokenRewardOptions>,
+    /// rewards by step of a reward model that learns beside the policy: OPRL
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process_rewards: Option<ProcessRewardOptions>,
     /// passes over the completions of a step
     #[serde(default = "one")]
     pub iterations: usize,
@@ -56,13 +66,29 @@ pub struct RolloutOptions {
     pub temperature: f64,
     /// longest completion in tokens
     pub max_new_tokens: usize,
+    /// texts that end a completion, beside the tokens that do; their tokens stay in it, rewards do not see them
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// how many completions are written at a time, and what they may keep; changes no completion
     pub batching: Batching,
+    /// who writes the completions; this program when left out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// threads that rate, and how long they may take
+    pub rating: RatingOptions,
 }
 
 impl Default for RolloutOptions {
     fn default() -> Self {
-        RolloutOptions { group: 8, temperature: 1.0, max_new_tokens: 64, batching: Batching::default() }
+        RolloutOptions {
+            group: 8,
+            temperature: 1.0,
+            max_new_tokens: 64,
+            stop: vec![],
+            batching: Batching::default(),
+            engine: None,
+            rating: RatingOptions::default(),
+        }
     }
 }
 
@@ -78,7 +104,25 @@ impl RolloutOptions {
         if self.max_new_tokens == 0 {
             return Some(("rollout.max_new_tokens", "is 0, it must be at least 1".into()));
         }
+        if self.stop.iter().any(String::is_empty) {
+            return Some((
+                "rollout.stop",
+                "holds an empty text, which would end every completion at once; leave it out".into(),
+            ));
+        }
+        if let Some(problem) = self.rating.problem() {
+            return Some(("rollout.rating", problem));
+        }
+        if let Some(problem) = self.engine.as_ref().and_then(Engine::problem) {
+            return Some(("rollout.engine", problem));
+        }
         self.batching.check().err().map(|e| ("rollout.batching", format!("cannot be used: {e}")))
+    }
+
+    /// What has to be the same when a run goes on: everything but how rewards are waited for, and where a server stands.
+    pub(crate) fn kept(&self) -> Self {
+        let engine = self.engine.as_ref().map(Engine::kept);
+        RolloutOptions { engine, rating: RatingOptions::default(), ..self.clone() }
     }
 }
 
@@ -105,6 +149,8 @@ impl PolicyGradientOptions {
             rewards: BTreeMap::from([(reward.into(), function)]),
             advantages: None,
             reward_kl: None,
+            token_rewards: None,
+            process_rewards: None,
             iterations: 1,
             mini_batches: 1,
             dynamic_sampling: None,
@@ -127,7 +173,7 @@ impl PolicyGradientOptions {
 
     /// Whether a reference model is read, by the loss or by the reward.
     pub fn needs_reference(&self) -> bool {
-        self.requires(Field::Reference) || self.reward_kl.is_some()
+        self.requires(Field::Reference) || self.reward_kl.is_some() || self.token_rewards.is_some()
     }
 
     /// How rewards become advantages, where the loss reads advantages.
@@ -172,25 +218,21 @@ impl Stage<PolicyGradientOptions> {
         if o.dynamic_sampling.as_ref().is_some_and(|d| d.max_rounds == 0) {
             return Some(("dynamic_sampling", "has max_rounds 0, it must be at least 1".into()));
         }
-        o.rewards_problem().or_else(|| o.credit_problem())
+        o.rewards_problem().or_else(|| o.process_problem()).or_else(|| o.credit_problem())
     }
 }
 
 impl PolicyGradientOptions {
     fn rewards_problem(&self) -> Option<(&'static str, String)> {
+        if let Some(found) = rewards_problem(&self.rewards) {
+            return Some(found);
+        }
+        if let Some((name, _)) = self.rewards.iter().find(|(_, r)| matches!(r.function, RewardFunction::Implicit(_))) {
+            let problem =
+                format!("has an entry `{name}` of the policy's own, which only stages that make rows of samples can give");
+            return Some(("rewards", problem));
+        }
         let used = || self.rewards.iter().filter(|(_, r)| r.weight != 0.0);
-        if used().next().is_none() {
-            return Some(("rewards", "has no entry with a weight other than 0; give a reward to learn from".into()));
-        }
-        for (name, reward) in &self.rewards {
-            let plain = !name.is_empty() && !name.contains(['/', '.', ' ']);
-            if !plain {
-                return Some(("rewards", format!("has an entry `{name}`; give it a plain word")));
-            }
-            if let Err(problem) = reward.check() {
-                return Some(("rewards", format!("has an entry `{name}` that cannot be used: {problem}")));
-            }
-        }
         let verdict = |(_, r): (&String, &WeightedReward)| r.weight == 1.0 && r.function.is_verifier();
         if self.requires(Field::Rewards) && !(used().count() == 1 && used().all(verdict)) {
             let name = self.loss.name();
@@ -202,7 +244,41 @@ impl PolicyGradientOptions {
         None
     }
 
+    /// What is wrong with rewards by token or step.
+    fn process_problem(&self) -> Option<(&'static str, String)> {
+        if let Some(tokens) = &self.token_rewards {
+            let refuse = |problem: &str| Some(("token_rewards", problem.to_owned()));
+            if let Err(e) = tokens.rto.check() {
+                return Some(("token_rewards", format!("cannot be used: {e}")));
+            }
+            if self.reward_kl.is_some() {
+                return refuse("is set beside reward_kl, whose weight is rto.kl_weight here; remove reward_kl");
+            }
+            if !self.credit().is_some_and(|c| c.by_token()) {
+                return refuse("is set, but advantages are made of whole completions; take ppo, or reinforce_plus_plus");
+            }
+        }
+        let process = self.process_rewards.as_ref()?;
+        if let Some(problem) = process.problem() {
+            return Some(("process_rewards", problem));
+        }
+        let refuse = |problem: String| Some(("process_rewards", problem));
+        let name = self.loss.name();
+        if self.advantages.is_some() || self.reward_kl.is_some() || self.token_rewards.is_some() {
+            return refuse(
+                "makes the advantages; remove advantages, reward_kl and token_rewards, and take loss.kl for a KL".into(),
+            );
+        }
+        if self.need(Field::Advantages).is_none() || self.has_critic() {
+            return refuse(format!("gives advantages of steps, which {name} does not read, or trains a critic beside"));
+        }
+        (self.rollout.group < 2).then(|| ("rollout.group", "is 1, but process_rewards compares completions".to_owned()))
+    }
+
     fn credit_problem(&self) -> Option<(&'static str, String)> {
+        if self.process_rewards.is_some() {
+            return None;
+        }
         let name = self.loss.name();
         let Some(credit) = self.credit() else {
             if self.advantages.is_some() {

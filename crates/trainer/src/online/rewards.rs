@@ -1,8 +1,9 @@
 //! What completions are rated by.
+use crate::reward::ModelReward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tropism_policy_gradient::{SoftOverlong, soft_overlong};
-use tropism_rewards::{Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
+use tropism_rewards::{Circle, Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
 
 /// A reward and its weight in the sum; at weight 0 it is only reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub enum RewardFunction {
     Correct(WorldReward),
     /// the whole reward of the world that made the prompt
     World(WorldReward),
+    /// one aspect of the answer, as the world that made the prompt scores it; see [`AspectReward`]
+    Aspect(AspectReward),
     /// a whole number against the truth; see [`Numeric`]
     Numeric(Numeric),
     /// a number behind a marker against the truth, as GSM8K's; see [`Marked`]
@@ -44,12 +47,27 @@ pub enum RewardFunction {
     TokenLength(TokenLength),
     /// DAPO's penalty near the length limit; see [`SoftOverlong`]
     SoftOverlong(SoftOverlong),
+    /// the score of a reward model; see [`ModelReward`]
+    Model(ModelReward),
+    /// a judge with preferences in a circle: how likely a completion is preferred to the others of its group; see [`Circle`]
+    Circle(Circle),
+    /// the policy's own reward, for stages that make rows of their samples; see [`Implicit`]
+    Implicit(Implicit),
 }
 
 /// A reward of the embedded world has no options of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorldReward {}
+
+/// One aspect that the embedded world scores by itself ([`Reward::aspects`]): `correct`, `brief`, `polite` or `steps` in the
+/// world of arithmetic, each from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AspectReward {
+    /// its name
+    pub aspect: String,
+}
 
 /// `−tokens / capacity`.
 ///
@@ -63,6 +81,18 @@ pub struct TokenLength {
     /// whether only completions that a verifier among the rewards finds right pay; others have 0
     #[serde(default)]
     pub of_right: bool,
+}
+
+/// `log π(y|x) − log π_ref(y|x)` of the policy that samples, in nats: the reward that a DPO model holds, over `β`.
+///
+/// It says something where the policy has learnt from preferences already and starts from another model than the reference;
+/// it rates by what was learnt, and so can amplify its errors. Sums favour long completions that the reference finds
+/// unlikely; `per_token` divides by the tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Implicit {
+    /// per token instead of the sum
+    pub per_token: bool,
 }
 
 /// A completion, as rewards see it.
@@ -85,11 +115,22 @@ pub struct Rating {
     pub score: Option<f64>,
     /// the verdict of a verifier
     pub verdict: Option<Verdict>,
+    /// why there is neither, where the reward was to be computed and was not
+    pub failure: Option<RatingFailure>,
+}
+
+/// Why a reward has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatingFailure {
+    /// it took too long
+    TimedOut,
+    /// it reported an error, or panicked
+    Failed,
 }
 
 impl From<Verdict> for Rating {
     fn from(verdict: Verdict) -> Self {
-        Rating { score: verdict.score(), verdict: Some(verdict) }
+        Rating { score: verdict.score(), verdict: Some(verdict), failure: None }
     }
 }
 
@@ -108,7 +149,9 @@ impl WeightedReward {
             RewardFunction::Repetition(r) => r.check().map_err(|e| e.to_string()),
             RewardFunction::Length(l) => l.check().map_err(|e| e.to_string()),
             RewardFunction::TokenLength(t) if t.capacity == 0 => Err("capacity is 0, it must be at least 1".into()),
+            RewardFunction::Circle(c) => c.check().map_err(|e| e.to_string()),
             RewardFunction::SoftOverlong(s) => soft_overlong(0, s).map(|_| ()).map_err(|e| e.to_string()),
+            RewardFunction::Model(m) => m.check(),
             _ => Ok(()),
         }
     }
@@ -127,13 +170,22 @@ impl RewardFunction {
 
     /// Whether it needs the world that made the prompt.
     pub fn reads_world(&self) -> bool {
-        matches!(self, Self::Correct(_) | Self::World(_))
+        matches!(self, Self::Correct(_) | Self::World(_) | Self::Aspect(_))
+    }
+
+    /// The reward model that it asks for.
+    pub fn model(&self) -> Option<&ModelReward> {
+        match self {
+            Self::Model(m) => Some(m),
+            _ => None,
+        }
     }
 
     /// The rating of a completion; `world` is the embedded world.
     ///
     /// # Errors
-    /// A truth that the verifier cannot read; a world's reward without a world.
+    /// A truth that the verifier cannot read; a world's reward without a world; the score of a model, which stages compute
+    /// for many completions at once.
     pub fn rate(&self, completion: &Completion, world: Option<&dyn Reward>) -> Result<Rating, RewardError> {
         let none = RewardError::NoParts { reward: "world".to_owned() };
         let text: &dyn Reward = match self {
@@ -142,14 +194,21 @@ impl RewardFunction {
                 let verdict = world.judge(completion.prompt, completion.text, completion.truth)?;
                 return Ok(verdict.unwrap_or(Verdict::Abstained).into());
             }
+            Self::Aspect(a) => {
+                let score = world.ok_or(none)?.aspect(&a.aspect, completion.prompt, completion.text)?;
+                return Ok(Rating { score, ..Rating::default() });
+            }
             Self::TokenLength(t) => {
                 let score = Some(-(completion.tokens as f64) / t.capacity as f64);
-                return Ok(Rating { score, verdict: None });
+                return Ok(Rating { score, ..Rating::default() });
             }
             Self::SoftOverlong(s) => {
                 let score = soft_overlong(completion.tokens, s).ok();
-                return Ok(Rating { score, verdict: None });
+                return Ok(Rating { score, ..Rating::default() });
             }
+            Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
+            // by its group, see [`compared`], or by models
+            Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
             Self::World(_) => world.ok_or(none)?,
             Self::Numeric(r) => r,
             Self::Marked(r) => r,
@@ -162,11 +221,40 @@ impl RewardFunction {
             let verdict = text.judge(completion.prompt, completion.text, completion.truth)?;
             return Ok(verdict.unwrap_or(Verdict::Abstained).into());
         }
-        Ok(Rating { score: text.score(completion.prompt, completion.text, completion.truth)?, verdict: None })
+        Ok(Rating { score: text.score(completion.prompt, completion.text, completion.truth)?, ..Rating::default() })
     }
 }
 
-/// The ratings of a completion by all rewards, in the order of their names.
+/// What is wrong with the rewards of a stage: key, problem.
+pub(crate) fn rewards_problem(rewards: &BTreeMap<String, WeightedReward>) -> Option<(&'static str, String)> {
+    if rewards.values().all(|r| r.weight == 0.0) {
+        return Some(("rewards", "has no entry with a weight other than 0; give a reward to learn from".into()));
+    }
+    for (name, reward) in rewards {
+        if name.is_empty() || name.contains(['/', '.', ' ']) {
+            return Some(("rewards", format!("has an entry `{name}`; give it a plain word")));
+        }
+        if let Err(problem) = reward.check() {
+            return Some(("rewards", format!("has an entry `{name}` that cannot be used: {problem}")));
+        }
+    }
+    None
+}
+
+/// Fills in the ratings that compare the completions of a group: a judge's mean preference over the others, one half where there is
+/// no other.
+pub(crate) fn compared(rewards: &BTreeMap<String, WeightedReward>, texts: &[String], ratings: &mut [Vec<Rating>]) {
+    for (k, reward) in rewards.values().enumerate() {
+        let RewardFunction::Circle(judge) = &reward.function else { continue };
+        for (i, rating) in ratings.iter_mut().enumerate() {
+            let others = || (0..texts.len()).filter(|&j| j != i);
+            let sum: f64 = others().map(|j| judge.compare(&texts[i], &texts[j])).sum();
+            rating[k].score = Some(if texts.len() > 1 { sum / others().count() as f64 } else { 0.5 });
+        }
+    }
+}
+
+/// The ratings of a completion by all rewards, in the order of their names. A reward that compares completions has none here.
 ///
 /// # Errors
 /// As [`RewardFunction::rate`].
@@ -176,6 +264,12 @@ pub fn rate(
     world: Option<&dyn Reward>,
 ) -> Result<Vec<Rating>, RewardError> {
     let mut ratings: Vec<Rating> = rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
+    settle(rewards, &mut ratings);
+    Ok(ratings)
+}
+
+/// What ratings of a completion owe to each other: a length that counts for right answers only.
+pub(crate) fn settle(rewards: &BTreeMap<String, WeightedReward>, ratings: &mut [Rating]) {
     let right = ratings.iter().any(|r| r.verdict.is_some_and(Verdict::is_correct));
     for (rating, reward) in ratings.iter_mut().zip(rewards.values()) {
         if let RewardFunction::TokenLength(t) = &reward.function
@@ -185,7 +279,6 @@ pub fn rate(
             rating.score = Some(0.0);
         }
     }
-    Ok(ratings)
 }
 
 #[cfg(test)]
@@ -218,6 +311,19 @@ mod tests {
         assert_eq!(said("five", Some("4")), Some(Verdict::Wrong));
         assert_eq!(said("hm", Some("4")), Some(Verdict::Unreadable));
         assert_eq!(said("four", None), Some(Verdict::Abstained));
+    }
+
+    #[test]
+    fn a_judge_rates_by_the_others_of_the_group() {
+        let judge = RewardFunction::Circle(Circle::default());
+        let rewards = BTreeMap::from([("judge".to_owned(), WeightedReward::new(judge))]);
+        let texts = ["Twelve.", "It is twelve.", "It is twelve."].map(str::to_owned);
+        let mut ratings = vec![vec![Rating::default()]; 3];
+        compared(&rewards, &texts, &mut ratings);
+        let scores: Vec<f64> = ratings.iter().filter_map(|r| r[0].score).collect();
+        assert!(scores.iter().zip([0.9, 0.3, 0.3]).all(|(a, b)| (a - b).abs() < 1e-12), "{scores:?}");
+        compared(&rewards, &texts[..1], &mut ratings[..1]);
+        assert_eq!(ratings[0][0].score, Some(0.5));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! A stage that samples, in motion.
 use super::batch::Batch;
+use super::engine::Remote;
 use super::figures::{Times, figures};
 use super::gather::{Environment, Gatherer, PromptRow};
 use super::learn::Learnt;
 use super::options::PolicyGradientOptions;
 use super::pass::{Model, VALUE};
+use super::process::Process;
+use super::rewards::{Completion, RewardFunction, WeightedReward};
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
@@ -12,6 +15,8 @@ use crate::schedule::learning_rate;
 use crate::stage::{Precision, Stage};
 use crate::step::Store;
 use dfdx::prelude::*;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 use tropism_data::order::Order;
@@ -31,6 +36,10 @@ pub struct OnlineRun<'a, M: Dims, E: Dtype> {
     /// with the critic's head, where there is one
     pub(crate) policy: Headed<M, E>,
     pub(crate) reference: Option<Decoder<M, E>>,
+    /// whose log-ratios to the reference are rewards of tokens
+    pub(crate) guide: Option<Decoder<M, E>>,
+    /// learns beside the policy
+    pub(crate) process: Option<Process<M, E>>,
     pub(crate) optimiser: AdamW<E>,
     pub(crate) grads: Store<E>,
     /// of the prompts
@@ -41,6 +50,8 @@ pub struct OnlineRun<'a, M: Dims, E: Dtype> {
     pub(crate) shuffles: Stream,
     pub(crate) step: usize,
     pub(crate) tokens: usize,
+    /// the server that writes completions, where it is not this program
+    pub(crate) engine: Option<Remote>,
     pub(crate) dev: Cpu,
 }
 
@@ -63,13 +74,16 @@ where
     ) -> Result<Self, TrainError> {
         stage.check_prompts(prompts, &environment)?;
         let trunk = stage.adapt(policy, seed)?;
+        let process = stage.objective.process_rewards.is_some().then(|| Process::new(stage, trunk.clone()));
         let critic = HeadSpec { name: VALUE.into(), outputs: 1, bias: true };
         let specs = if stage.objective.has_critic() { vec![critic] } else { vec![] };
         // values of 0 until something is learnt
         let heads = Heads::random(trunk.dims.hidden(), &specs, 0.0, seed)?;
-        let order = Order::new(prompts.len(), seed, true)?;
+        let order = Order::new(prompts.len(), seed, stage.shuffle)?;
         let streams = ["rollouts", "shuffles"].map(|what| Stream::new(seed, &format!("{}/{what}", stage.name)));
-        Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)
+        let mut run = Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)?;
+        run.process = process;
+        Ok(run)
     }
 
     pub(crate) fn assemble(
@@ -85,6 +99,7 @@ where
             let problem = format!("{} and the reference do not go together", stage.objective.loss.name());
             return Err(TrainError::Config { stage: stage.name.clone(), key: "reference", problem });
         }
+        stage.check_models(&stage.objective.rewards, &environment)?;
         policy.trunk.precision = stage.precision.into();
         policy.trunk.checkpointing = stage.gradient_checkpointing;
         reference.iter_mut().for_each(|r| r.precision = stage.precision.into());
@@ -94,12 +109,15 @@ where
             optimiser.format = MomentFormat::Bf16;
         }
         let (grads, step, tokens, dev) = (None, 0, 0, Cpu::default());
+        let engine = Remote::of(&stage.objective.rollout);
         Ok(OnlineRun {
             stage,
             prompts,
             environment,
             policy,
             reference,
+            guide: None,
+            process: None,
             optimiser,
             grads,
             order,
@@ -107,6 +125,7 @@ where
             shuffles,
             step,
             tokens,
+            engine,
             dev,
         })
     }
@@ -140,29 +159,53 @@ where
     ///
     /// # Errors
     /// A prompt that cannot be answered, a reward that cannot be computed, a loss or gradient that is not finite; each named.
+    /// A server that does not answer: then the run stands where it stood before the step, and keeps what has come.
     pub fn next_step(&mut self) -> Result<Option<StepMetrics>, TrainError> {
         let total = self.total();
         if self.step >= total {
             return Ok(None);
         }
-        let lr = self.stage.learning_rate * learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
-        let mut times = Times::default();
-        let (options, groups) = (&self.stage.objective, self.stage.batch_size);
-        let gatherer = Gatherer { options, prompts: self.prompts, environment: self.environment, groups };
-        let gathered = gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts)?;
-        (times.rollout, times.reward) = (gathered.sampling, gathered.rating);
+        let factor = learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
+        let lr = self.stage.learning_rate * factor;
+        let (mut times, mut more) = (Times::default(), Map::new());
+        let options = &self.stage.objective;
+        let gatherer = Gatherer {
+            rollout: &options.rollout,
+            rewards: &options.rewards,
+            dynamic_sampling: options.dynamic_sampling.as_ref(),
+            prompts: self.prompts,
+            environment: self.environment,
+            engine: self.engine.as_ref(),
+            groups: self.stage.batch_size,
+            plain: false,
+        };
+        let before = (self.order.state(), self.rollouts.state());
+        let gathered = match gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times) {
+            Ok(gathered) => gathered,
+            Err(e) => {
+                (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                return Err(e);
+            }
+        };
         let mut batch = gatherer.batch(&gathered.kept)?;
         let mut learnt = Learnt::default();
         if let Some(batch) = &mut batch {
-            self.score(batch, &mut times)?;
-            self.attribute(batch)?;
+            if let Err(e) = self.score(batch, &mut times) {
+                // a server that runs another policy shows here
+                (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                return Err(e);
+            }
+            more = self.shape(batch)?;
+            more.extend(self.attribute(batch, factor)?);
             let clock = Instant::now();
             learnt = self.learn(batch, lr)?;
             times.update = clock.elapsed();
         }
         self.step += 1;
         self.tokens += learnt.tokens;
-        let figures = figures(options, &gathered, batch.as_ref(), &learnt, &times);
+        self.engine.iter().for_each(Remote::forget);
+        let mut figures = figures(&self.stage.objective, &gathered, batch.as_ref(), &learnt, &times);
+        figures.extend(more);
         let at = self.order.state();
         let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len().max(1) as f64;
         Ok(Some(StepMetrics {
@@ -184,8 +227,7 @@ where
         let lengths = batch.lengths(&all);
         let parts = (lengths.as_slice(), batch.members.as_slice());
         let clock = Instant::now();
-        // in f32 sampler and trainer agree to rounding, so that a pass over the completions would say nothing new
-        let agrees = self.stage.precision == Precision::F32;
+        let agrees = self.agrees(batch)?;
         let mut old = Some(batch.sampler.clone());
         let mut values = None;
         if options.has_critic() || (!agrees && self.reads_old()) {
@@ -206,27 +248,57 @@ where
         Ok(())
     }
 
+    /// Whether the sampler's log-probabilities are the trainer's. In f32 this program's own agree to rounding, so that a pass
+    /// over the completions would say nothing new; a server's are compared on the first group.
+    fn agrees(&self, batch: &Batch) -> Result<bool, TrainError> {
+        let Some(engine) = &self.engine else { return Ok(self.stage.precision == Precision::F32) };
+        let Some(first) = batch.members.first() else { return Ok(true) };
+        let model = Model { critic: None, ..self.model() };
+        let parts = (&batch.lengths(&[0])[..], std::slice::from_ref(first));
+        let [own, _] = model.score(&batch.samples, parts, self.stage.micro_batch_tokens)?;
+        let gaps: Vec<f64> =
+            own.iter().flatten().zip(batch.sampler[first.clone()].iter().flatten()).map(|(a, b)| (a - b).abs()).collect();
+        let (mean, most) = (gaps.iter().sum::<f64>() / gaps.len().max(1) as f64, gaps.iter().copied().fold(0.0, f64::max));
+        let (agreement, limit) = engine.tolerances();
+        if mean > limit {
+            return Err(engine.error(format!(
+                "its log-probabilities are {mean:.3} nats from the trainer's on average, more than max_difference {limit}: it \
+                 does not run this policy, or gives log-probabilities before the temperature"
+            )));
+        }
+        Ok(most <= agreement)
+    }
+
     /// Whether log-probabilities of the old policy are read.
     fn reads_old(&self) -> bool {
         let o = &self.stage.objective;
-        o.updates() > 1 || o.requires(Field::Old) || o.requires(Field::Sampler) || o.reward_kl.is_some()
+        o.updates() > 1
+            || o.requires(Field::Old)
+            || o.requires(Field::Sampler)
+            || o.reward_kl.is_some()
+            || o.token_rewards.is_some()
+            || o.process_rewards.is_some()
     }
 
     /// Advantages, and which completions the loss keeps.
-    fn attribute(&self, batch: &mut Batch) -> Result<(), TrainError> {
+    fn attribute(&mut self, batch: &mut Batch, factor: f64) -> Result<Map<String, Value>, TrainError> {
+        let mut figures = Map::new();
         let options = &self.stage.objective;
-        if let Some(advantages) = options.credit() {
+        if options.process_rewards.is_some() {
+            figures = self.attribute_process(batch, factor)?;
+        } else if let Some(advantages) = options.credit() {
             let found = advantages.credit(batch, options.reward_kl.as_ref())?;
             (batch.credit, batch.kept, batch.returns) = (Some(found.credit), found.kept, found.returns);
         }
         if options.mask_truncated {
             batch.kept.iter_mut().zip(&batch.truncated).for_each(|(kept, cut)| *kept &= !cut);
         }
-        Ok(())
+        Ok(figures)
     }
 
     /// Runs to the end: metrics after each step, a checkpoint into `folder` every `checkpoint_every` steps, and `each` after
-    /// every step for whoever wants to look on.
+    /// every step for whoever wants to look on. Where a server does not answer, a checkpoint is written before the error is
+    /// returned.
     ///
     /// # Errors
     /// As [`OnlineRun::next_step`]; files that cannot be written.
@@ -237,7 +309,12 @@ where
         progress: &Progress,
         mut each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
+        loop {
+            let m = match self.next_step() {
+                Ok(Some(m)) => m,
+                Ok(None) => break,
+                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
+            };
             metrics.write(&m)?;
             progress.step(&m);
             each(&m);
@@ -259,14 +336,51 @@ impl Stage<PolicyGradientOptions> {
     /// read, with the prompt's row.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
+        self.check_rewards(&self.objective.rewards, prompts, environment)
+    }
+}
+
+impl<O> Stage<O> {
+    /// Whether the reward models that the rewards ask for are at hand.
+    pub(crate) fn check_models(
+        &self,
+        rewards: &BTreeMap<String, WeightedReward>,
+        environment: &Environment,
+    ) -> Result<(), TrainError> {
+        match environment.models_problem(rewards) {
+            None => Ok(()),
+            Some((name, problem)) => {
+                let problem = format!("has an entry `{name}` that cannot be computed: {problem}");
+                Err(TrainError::Config { stage: self.name.clone(), key: "rewards", problem })
+            }
+        }
+    }
+
+    /// Whether there are prompts, and these rewards can rate their completions.
+    pub(crate) fn check_rewards(
+        &self,
+        rewards: &BTreeMap<String, WeightedReward>,
+        prompts: &[PromptRow],
+        environment: &Environment,
+    ) -> Result<(), TrainError> {
         let refuse = |key, problem: String| Err(TrainError::Config { stage: self.name.clone(), key, problem });
         if prompts.is_empty() {
             return refuse("rollout", "has no prompts to sample from; look at the audit of the data".into());
         }
-        for (name, reward) in &self.objective.rewards {
+        for (name, reward) in rewards {
             let f = &reward.function;
             if f.reads_world() && environment.world.is_none() {
                 return refuse("rewards", format!("has an entry `{name}` of the embedded world, but the data are a file's"));
+            }
+            if let (RewardFunction::Aspect(a), Some(world)) = (f, environment.reward())
+                && !world.aspects().contains(&a.aspect.as_str())
+            {
+                let known = world.aspects().join(", ");
+                let problem = format!(
+                    "has an entry `{name}` of an aspect `{}`, which the world does not have; it has {known}",
+                    a.aspect
+                );
+                return refuse("rewards", problem);
             }
             if !f.reads_truth() {
                 continue;
@@ -274,7 +388,7 @@ impl Stage<PolicyGradientOptions> {
             for row in prompts {
                 let problem = match &row.truth {
                     None => "has no truth".to_owned(),
-                    Some(truth) => match f.rate(&probe(row, truth), environment.world) {
+                    Some(truth) => match f.rate(&probe(row, truth), environment.reward()) {
                         Ok(_) => continue,
                         Err(e) => e.to_string(),
                     },
@@ -289,6 +403,6 @@ impl Stage<PolicyGradientOptions> {
     }
 }
 
-fn probe<'a>(row: &'a PromptRow, truth: &'a str) -> super::rewards::Completion<'a> {
-    super::rewards::Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1 }
+fn probe<'a>(row: &'a PromptRow, truth: &'a str) -> Completion<'a> {
+    Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1 }
 }

@@ -1,6 +1,8 @@
 //! What reaches objectives that read more than sums of pairs.
 use super::*;
-use tropism_objectives::{D2po, Dove, LdDpo, Likelihood, Odpo, Orpo, Sampo, Wpo, kl_baseline};
+use tropism_objectives::{
+    D2po, Dove, Ipo, LdDpo, Likelihood, Normalization, Odpo, Orpo, Sampo, Selm, Srpo, Wpo, kl_baseline,
+};
 
 /// Loss and norms of gradients of the first step of an objective over all rows.
 fn step(objective: impl Into<Objective>, rows: &Rows, micro_batch_tokens: usize) -> (f64, Vec<f64>) {
@@ -37,6 +39,58 @@ fn methods_by_token_equal_those_by_sum_where_they_must() {
     assert!((half.0 - dpo.0).abs() > 1e-4, "{} {}", half.0, dpo.0);
 }
 
+fn triples(n: usize) -> Rows {
+    let Rows::Pairs(pairs) = pairs(n) else { unreachable!() };
+    let triple = |(i, p): (usize, TokenPair)| TokenTriple {
+        source: p.source,
+        prompt: p.prompt,
+        completions: [p.chosen, p.rejected, word(i + 5, 1 + i % 3)],
+        numbers: p.numbers,
+    };
+    Rows::Triples(pairs.into_iter().enumerate().map(triple).collect())
+}
+
+fn revisions(n: usize, context: impl Fn(&TokenPair, &[u32]) -> Vec<u32>) -> Rows {
+    let Rows::Pairs(pairs) = pairs(n) else { unreachable!() };
+    let revision = |pair: TokenPair| TokenRevision {
+        after_rejected: context(&pair, &pair.rejected),
+        after_chosen: context(&pair, &pair.chosen),
+        pair,
+    };
+    Rows::Revisions(pairs.into_iter().map(revision).collect())
+}
+
+#[test]
+fn third_completions_count_by_their_log_ratio_alone() {
+    let (alpha, beta) = (0.5, 0.3);
+    let selm = |alpha| step(Selm::default().with_beta(beta).with_alpha(alpha), &triples(9), 4096);
+    let dpo = step(Dpo::default().with_beta(beta), &pairs(9), 4096);
+    close(&dpo, &selm(0.0), "selm without optimism");
+    let Rows::Triples(all) = triples(9) else { unreachable!() };
+    let third: Vec<TokenSample> = all
+        .iter()
+        .map(|t| TokenSample { source: t.source.clone(), prompt: t.prompt.clone(), completion: t.completions[2].clone() })
+        .collect();
+    let logps = |model: &Decoder<Loaded, f64>| score_samples(model, &third, 4096).unwrap();
+    let (ours, theirs) = (logps(&model(1)), logps(&model(2)));
+    let ratio = ours.iter().zip(&theirs).map(|(a, b)| a.logps - b.logps).sum::<f64>() / 9.0;
+    let found = selm(alpha).0;
+    assert!((found - dpo.0 - alpha * beta * ratio).abs() < 1e-11, "{found} {} {ratio}", dpo.0);
+    assert!(ratio.abs() > 1e-3);
+}
+
+#[test]
+fn revisions_that_show_nothing_are_ipo_and_others_are_not() {
+    let beta = 0.4;
+    let srpo = |rows: &Rows| step(Srpo::default().with_beta(beta), rows, 4096).0;
+    // (q - beta h)^2 with q = 1/2, for both parts of the loss
+    let ipo = step(Ipo::default().with_beta(beta).with_normalization(Normalization::Sum), &pairs(9), 4096).0 * beta * beta;
+    let blind = srpo(&revisions(9, |pair, _| pair.prompt.clone()));
+    assert!((blind - ipo).abs() < 1e-12, "{blind} {ipo}");
+    let seeing = srpo(&revisions(9, |pair, shown| [&pair.prompt, shown, &[1]].concat()));
+    assert!((seeing - ipo).abs() > 1e-6, "{seeing} {ipo}");
+}
+
 #[test]
 fn prompts_of_different_sides_are_scored() {
     let Rows::Pairs(mut own) = pairs(5) else { unreachable!() };
@@ -59,7 +113,10 @@ fn prompts_of_different_sides_are_scored() {
 
 #[test]
 fn every_kind_of_input_is_split_without_a_difference() {
-    let all: [(Objective, Rows); 8] = [
+    let shown = |pair: &TokenPair, shown: &[u32]| [&pair.prompt, shown, &[1]].concat();
+    let all: [(Objective, Rows); 10] = [
+        (Selm::default().with_alpha(0.5).into(), triples(9)),
+        (Srpo::default().into(), revisions(9, shown)),
         (LdDpo::default().with_alpha(0.5).into(), pairs(9)),
         (Orpo::default().into(), pairs(9)),
         (Dove::default().into(), pairs(9)),

@@ -1,28 +1,39 @@
 //! Data, tokenizer and model, checked before anything is written.
+mod asked;
 mod model;
 mod records;
 
+use super::direction::{Grid, Mixes};
 use super::folder::Provenance;
+use super::revision::Request;
 use crate::config::Experiment;
 use crate::error::XtaskError;
+pub(in crate::experiment) use asked::fresh_options;
 pub(crate) use model::versions;
 use model::{model, model_hashes, tokenizer};
 use records::{Records, from_file, from_questions, from_world};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use tropism_data::DataError;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
 use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
-use tropism_lm::{Config, Decoder, Loaded, copy_tokenizer_files};
-use tropism_rewards::Reward;
-use tropism_trainer::{AnyStage, Environment, PolicyGradientOptions, PromptRow, RewardFunction, RowKind, Rows, Stage};
+use tropism_evaluation::safety::ProvenanceVeto;
+use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
+use tropism_rewards::{Circle, Reward};
+use tropism_trainer::DistilOptions;
+use tropism_trainer::{
+    AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
+};
 use tropism_worlds::{Arithmetic, Task};
 
 /// The float type of runs.
 pub(in crate::experiment) type Model = Decoder<Loaded, f32>;
+/// The same with a head for each of several objectives.
+pub(in crate::experiment) type ModelHeads = LanguageHeads<Loaded, f32>;
 
 /// A held-out prompt that is answered after each stage.
 #[derive(Clone, Debug)]
@@ -31,6 +42,8 @@ pub struct Prompt {
     pub tokens: Vec<u32>,
     /// what the report shows
     pub text: String,
+    /// the question as it was asked
+    pub question: Text,
     /// the task it belongs to, in a world
     pub task: Option<Task>,
     /// the known truth of its answer
@@ -51,14 +64,28 @@ pub struct Prepared {
     pub samples: Rows,
     /// rows of stages that learn from single completions, desirable or not
     pub unpaired: Rows,
+    /// rows of stages that learn from pairs as revisions of each other
+    pub revisions: Rows,
+    /// what asks for a revision
+    pub(in crate::experiment) request: Option<Request>,
     /// held-out pairs
     pub test: Vec<TokenPair>,
     /// held-out prompts
     pub prompts: Vec<Prompt>,
     /// prompts that stages sample from
     pub questions: Vec<PromptRow>,
+    /// the same for stages whose groups hold the data's pairs
+    pub paired: Vec<PromptRow>,
+    /// prompts of the stages with directions, by the stage's name
+    pub(in crate::experiment) directed: Vec<asked::Directed>,
+    /// held-out prompts at every direction
+    pub grid: Option<Grid>,
+    /// mixes of heads by which held-out prompts are answered
+    pub mixes: Option<Mixes>,
     /// the embedded task
     pub world: Option<Arithmetic>,
+    /// what keeps held-out answers from repeating a corpus
+    pub veto: Option<ProvenanceVeto>,
     /// what happened to the rows, by part of the data
     pub audit: BTreeMap<String, Audit>,
     hashes: BTreeMap<String, String>,
@@ -120,14 +147,51 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     check_vocab(&pairs, vocab)?;
     check_vocab(&test, vocab)?;
     check_vocab_samples(&samples, vocab)?;
-    let longest = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len)).max();
+    let veto = config.evaluation.veto.as_ref().map(|v| v.read(&tokenizer, vocab, &pairs, &samples)).transpose()?;
+    let stops = ends(&model, &tokenizer);
+    let request = config.revision.as_ref().map(|r| Request::new(r, &tokenizer, &stops)).transpose()?;
+    let mut revisions = Rows::Revisions(vec![]);
+    let revising = |s: &AnyStage| s.objective().is_some_and(|o| RowKind::of(o) == Some(RowKind::Revisions));
+    if let Some(stage) = config.stages.iter().find(|s| revising(s)) {
+        let request = request.as_ref().ok_or_else(|| {
+            let problem = format!("stage `{}` learns from revisions, but `revision` is not set", stage.name());
+            XtaskError::usage(problem, "add a [revision] table, with a request for a better answer if you like")
+        })?;
+        let (rows, found) = request.rows(&pairs, model.config().sizes.positions);
+        audit.insert("revisions".into(), found);
+        revisions = rows;
+    }
+    let lengths = pairs.iter().map(TokenPair::len).chain(samples.iter().map(TokenSample::len));
+    let longest = lengths.chain(revisions.lengths()).max();
     let (prompts, found) = prompts(&config, &tokenizer, &records, &model)?;
     audit.insert("prompts".into(), found);
     let (questions, found) = questions(&config, &tokenizer, &records, &model)?;
     if online(&config).next().is_some() {
         audit.insert("questions".into(), found);
     }
-    let asked = questions.iter().map(|q| q.tokens.len()).max();
+    let mut paired = vec![];
+    if let Some((rows, found)) = asked::paired(&config, &questions, &pairs, &stops) {
+        paired = rows;
+        audit.insert("questions of pairs".into(), found);
+    }
+    let positions = model.config().sizes.positions;
+    let mut directed = vec![];
+    for (stage, found) in asked::directed(&config, &tokenizer, &records.questions, positions)? {
+        audit.insert(format!("questions of {}", stage.0), found);
+        directed.push(stage);
+    }
+    let with_heads: Vec<_> = config.stages.iter().filter_map(fresh_options).filter(|o| o.heads.is_some()).collect();
+    if !with_heads.is_empty() {
+        if veto.is_some() {
+            let problem = "stages with `heads` are answered by mixes of them, which `evaluation.veto` does not go with";
+            return Err(XtaskError::usage(problem, "leave one of the two out"));
+        }
+        // refuses a model that cannot have several
+        LanguageHeads::new(&model, 1, 0.0, 0)?;
+    }
+    let mixes = with_heads.first().map(|o| Mixes::of(o));
+    let grid = asked::grid(&config, &tokenizer, &prompts, positions)?;
+    let asked = questions.iter().chain(directed.iter().flat_map(|(_, rows)| rows)).map(|q| q.tokens.len()).max();
     super::memory::fit(&mut config, &model, longest.unwrap_or(0), asked.unwrap_or(0))?;
     records.hashes.insert("tokenizer".into(), tokenizer.hash());
     if let Some(folder) = &config.model.path {
@@ -138,15 +202,40 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let unpaired = Rows::unpaired(if unpaired { &pairs } else { &[] });
     let (pairs, samples) = (Rows::Pairs(pairs), Rows::Samples(samples));
     let Records { world, hashes, .. } = records;
-    let prepared =
-        Prepared { config, tokenizer, model, pairs, samples, unpaired, test, prompts, questions, world, audit, hashes };
+    let prepared = Prepared {
+        config,
+        tokenizer,
+        model,
+        pairs,
+        samples,
+        unpaired,
+        revisions,
+        request,
+        test,
+        prompts,
+        questions,
+        paired,
+        directed,
+        grid,
+        mixes,
+        world,
+        veto,
+        audit,
+        hashes,
+    };
     for stage in &prepared.config.stages {
         match stage {
             AnyStage::Rows(s) => s.check_rows(prepared.rows(s)?.as_ref())?,
             AnyStage::PolicyGradient(s) => prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?,
+            AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
+                prepared.sampled_by(|e| s.check_prompts(prepared.asked(s), e))?;
+            }
+            AnyStage::RewardModel(s) => s.check_rows(prepared.pairs_of(s)?.as_ref())?,
+            AnyStage::Distil(s) => prepared.check_distil(s)?,
             other => return Err(unknown(other)),
         }
     }
+    prepared.check_models()?;
     Ok(prepared)
 }
 
@@ -168,7 +257,7 @@ fn prompts(
         if !tokens.is_empty() && tokens.len() <= room {
             audit.keep();
             let (task, truth) = (question.task.clone(), question.truth.clone());
-            out.push(Prompt { tokens, text: shown(&question.text), task, truth });
+            out.push(Prompt { tokens, text: shown(&question.text), question: question.text.clone(), task, truth });
         } else {
             audit.drop_row("prompt leaves no room for an answer of max_new_tokens", i + 1);
         }
@@ -185,12 +274,9 @@ fn encoded(tokenizer: &Tokenizer, text: &Text) -> Result<Vec<u32>, XtaskError> {
     Ok(tokenizer.encode(&rendered)?)
 }
 
-/// The stages that sample.
-fn online(config: &Experiment) -> impl Iterator<Item = &PolicyGradientOptions> {
-    config.stages.iter().filter_map(|s| match s {
-        AnyStage::PolicyGradient(s) => Some(&s.objective),
-        _ => None,
-    })
+/// How the stages that sample do it, and what they rate completions by.
+fn online(config: &Experiment) -> impl Iterator<Item = (&RolloutOptions, &BTreeMap<String, WeightedReward>)> {
+    config.stages.iter().filter_map(AnyStage::sampling)
 }
 
 /// The training prompts that leave room for the longest completion of any stage; none where no stage samples.
@@ -201,7 +287,7 @@ fn questions(
     model: &Model,
 ) -> Result<(Vec<PromptRow>, Audit), XtaskError> {
     let (mut out, mut audit) = (vec![], Audit::default());
-    let Some(longest) = online(config).map(|o| o.rollout.max_new_tokens).max() else { return Ok((out, audit)) };
+    let Some(longest) = online(config).map(|(rollout, _)| rollout.max_new_tokens).max() else { return Ok((out, audit)) };
     let room = model.config().sizes.positions.saturating_sub(longest);
     let most = config.data.max_length.map_or(room, |l| room.min(l));
     for question in &records.questions {
@@ -212,7 +298,7 @@ fn questions(
         }
         audit.keep();
         let (source, text) = (question.source.clone(), shown(&question.text));
-        out.push(PromptRow { source, tokens, text, truth: question.truth.clone() });
+        out.push(PromptRow::new(source, tokens, text, question.truth.clone()));
     }
     Ok((out, audit))
 }
@@ -245,8 +331,14 @@ impl Prepared {
         let rows = match RowKind::of(&stage.objective) {
             Some(RowKind::Samples) => &self.samples,
             Some(RowKind::Unpaired) => &self.unpaired,
+            Some(RowKind::Revisions) => &self.revisions,
             _ => &self.pairs,
         };
+        let rows = self.of_data_stage(rows, stage)?;
+        Ok(if stage.swap_pairs { Cow::Owned(rows.swapped()) } else { rows })
+    }
+
+    fn of_data_stage<'r, O>(&self, rows: &'r Rows, stage: &Stage<O>) -> Result<Cow<'r, Rows>, XtaskError> {
         let Some(number) = stage.data_stage else { return Ok(Cow::Borrowed(rows)) };
         match rows.of_data_stage(number).filter(|rows| !rows.is_empty()) {
             Some(rows) => Ok(Cow::Owned(rows)),
@@ -257,17 +349,66 @@ impl Prepared {
         }
     }
 
+    /// The pairs that a stage learns from.
+    ///
+    /// # Errors
+    /// As [`Prepared::rows`].
+    pub(in crate::experiment) fn pairs_of<O>(&self, stage: &Stage<O>) -> Result<Cow<'_, Rows>, XtaskError> {
+        self.of_data_stage(&self.pairs, stage)
+    }
+
+    /// The preferred completions that a stage learns from.
+    pub(in crate::experiment) fn chosen_of<O>(&self, stage: &Stage<O>) -> Result<Vec<TokenSample>, XtaskError> {
+        Ok(match self.pairs_of(stage)?.as_ref() {
+            Rows::Pairs(pairs) => pairs.iter().map(TokenPair::chosen_sample).collect(),
+            _ => vec![],
+        })
+    }
+
+    /// Whether there is something to distil on.
+    fn check_distil(&self, stage: &Stage<DistilOptions>) -> Result<(), XtaskError> {
+        let (rows, what) = match stage.objective.on_policy() {
+            true => (self.questions.len(), "prompts"),
+            false => (self.chosen_of(stage)?.len(), "pairs"),
+        };
+        if rows > 0 {
+            return Ok(());
+        }
+        let problem = format!("stage `{}` has no {what} to distil on", stage.name);
+        Err(XtaskError::usage(problem, "look at the audit of the data; a rollout makes it sample its completions"))
+    }
+
+    /// Whether the reward models in folders fit this run.
+    fn check_models(&self) -> Result<(), XtaskError> {
+        let functions = online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function);
+        for wanted in functions.filter_map(RewardFunction::model) {
+            if let Some(folder) = &wanted.folder {
+                super::reward::check_folder(wanted, folder, &self.tokenizer, self.model.config().sizes.vocab)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `f` with what completions are ended, read and rated by.
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
         let (stops, tokenizer) = (self.stops(), &self.tokenizer);
         let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
-        let world = self.world.as_ref().map(|w| w as &dyn Reward);
-        f(&Environment { stops: &stops, decode: &decode, world })
+        let world = self.world.clone().map(|w| Arc::new(w) as Arc<dyn Reward>);
+        let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
+        f(&Environment { world: world.as_ref(), companions: Some(&companions), ..Environment::new(&stops, &decode) })
     }
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
     pub(in crate::experiment) fn verifier(&self) -> Option<&RewardFunction> {
-        online(&self.config).flat_map(|o| o.rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
+        online(&self.config).flat_map(|(_, rewards)| rewards.values()).map(|r| &r.function).find(|f| f.is_verifier())
+    }
+
+    /// The first judge with preferences in a circle among the rewards of the stages that sample.
+    pub(in crate::experiment) fn circle(&self) -> Option<&Circle> {
+        online(&self.config).flat_map(|(_, rewards)| rewards.values()).find_map(|r| match &r.function {
+            RewardFunction::Circle(judge) => Some(judge),
+            _ => None,
+        })
     }
 
     /// What the run is made from.
@@ -285,8 +426,12 @@ impl Prepared {
 
     /// Ids that end an answer.
     pub(in crate::experiment) fn stops(&self) -> Vec<u32> {
-        let mut stops = self.model.config().eos.clone();
-        stops.extend(self.tokenizer.eos_id());
-        stops
+        ends(&self.model, &self.tokenizer)
     }
+}
+
+fn ends(model: &Model, tokenizer: &Tokenizer) -> Vec<u32> {
+    let mut stops = model.config().eos.clone();
+    stops.extend(tokenizer.eos_id());
+    stops
 }

@@ -191,6 +191,10 @@ fn check_shares(pairs: &[Pair], stages: &[AnyStage], path: &Path) -> Result<(), 
 /// Columns of the file that the objectives read; a stage makes the others itself, or refuses.
 fn numbers(stages: &[AnyStage]) -> Vec<String> {
     let pairs = stages.iter().filter_map(AnyStage::objective).filter(|o| RowKind::of(o) == Some(RowKind::Pairs));
-    let columns = pairs.flat_map(|o| o.columns()).filter(|c| c.per == Per::Row);
-    columns.map(|c| c.name.to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
+    let columns = pairs.flat_map(|o| o.columns()).filter(|c| c.per == Per::Row).map(|c| c.name.to_owned());
+    let aspects = stages.iter().flat_map(|s| match s {
+        AnyStage::RewardModel(s) => s.objective.columns(),
+        _ => vec![],
+    });
+    columns.chain(aspects).collect::<BTreeSet<_>>().into_iter().collect()
 }

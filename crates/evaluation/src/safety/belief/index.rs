@@ -81,6 +81,19 @@ impl TraceIndex {
         places.into_iter().map(locate).collect()
     }
 
+    /// Tokens that follow the span somewhere in the corpus, in order, each once; after an empty span, all tokens of the corpus.
+    /// Takes time in proportion to how often the span occurs.
+    pub fn followers(&self, span: &[u32]) -> Vec<u32> {
+        if span.is_empty() {
+            return self.vocabulary.clone();
+        }
+        let next = |&suffix: &u32| self.text[suffix as usize + span.len()];
+        // suffixes that share the span are ordered by what follows it
+        let mut symbols: Vec<u32> = self.suffixes[self.range(span)].iter().map(next).filter(|&s| s > BORDER).collect();
+        symbols.dedup();
+        symbols.into_iter().map(|s| self.vocabulary[(s - BORDER - 1) as usize]).collect()
+    }
+
     /// Suffixes that begin with the span.
     fn range(&self, span: &[u32]) -> Range<usize> {
         let symbol = |t: &u32| self.vocabulary.binary_search(t).ok().map(|at| at as u32 + BORDER + 1);

@@ -105,3 +105,54 @@ proptest! {
         prop_assert!(would_refuse(&found, low) || !would_refuse(&found, low + 1.0));
     }
 }
+
+proptest! {
+    #[test]
+    fn a_veto_looks_up_every_candidate(
+        corpus in prop::collection::vec(prop::collection::vec(0u32..6, 1..12), 1..6),
+        answer in prop::collection::vec(0u32..7, 0..10),
+        window in 1usize..5,
+        threshold in 0.0f64..8.0,
+    ) {
+        let documents: Vec<&[u32]> = corpus.iter().map(Vec::as_slice).collect();
+        let index = TraceIndex::new(&documents).unwrap();
+        let surprisal = Surprisal::from_corpus(&documents, 7).unwrap();
+        let veto = ProvenanceVeto::new(index, surprisal.clone(), window, threshold).unwrap();
+        let before = &answer[answer.len().saturating_sub(window - 1)..];
+        let expected: Vec<u32> = (0..7)
+            .filter(|&v| {
+                let span = [before, &[v]].concat();
+                let found = corpus.iter().any(|d| d.windows(span.len()).any(|w| w == span));
+                found && belief_conflict(&span, &surprisal).unwrap().total > threshold
+            })
+            .collect();
+        prop_assert_eq!(veto.risky(&answer), expected);
+    }
+
+    #[test]
+    fn what_takes_no_risky_token_passes_the_shield(
+        corpus in prop::collection::vec(prop::collection::vec(0u32..5, 1..12), 1..6),
+        drawn in prop::collection::vec(0u32..6, 0..16),
+        window in 1usize..5,
+        threshold in 0.0f64..8.0,
+    ) {
+        let documents: Vec<&[u32]> = corpus.iter().map(Vec::as_slice).collect();
+        let index = TraceIndex::new(&documents).unwrap();
+        let surprisal = Surprisal::from_corpus(&documents, 6).unwrap();
+        let veto = ProvenanceVeto::new(index, surprisal, window, threshold).unwrap();
+        let mut answer = Vec::new();
+        for token in drawn {
+            if !veto.risky(&answer).contains(&token) {
+                answer.push(token);
+            }
+        }
+        prop_assert!(!veto.refuses(&answer).unwrap());
+    }
+}
+
+#[test]
+fn a_veto_needs_a_window_and_a_threshold() {
+    let make = |window, threshold| ProvenanceVeto::new(TraceIndex::new(&[&[1, 2]]).unwrap(), sheet(), window, threshold);
+    assert!(make(0, 20.0).is_err() && make(8, f64::NAN).is_err() && make(8, -1.0).is_err());
+    assert!(make(1, 0.0).unwrap().risky(&[]) == [1, 2]);
+}
