@@ -3,7 +3,7 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 21] = [
+pub const RECIPES: [(&str, &str); 24] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
     ("online-dpo", include_str!("../recipes/online-dpo.toml")),
@@ -16,6 +16,9 @@ pub const RECIPES: [(&str, &str); 21] = [
     ("mah-dpo", include_str!("../recipes/mah-dpo.toml")),
     ("dpa", include_str!("../recipes/dpa.toml")),
     ("best-of-n", include_str!("../recipes/best-of-n.toml")),
+    ("drpo", include_str!("../recipes/drpo.toml")),
+    ("disco", include_str!("../recipes/disco.toml")),
+    ("mo-grpo", include_str!("../recipes/mo-grpo.toml")),
     ("reward-model", include_str!("../recipes/reward-model.toml")),
     ("rto", include_str!("../recipes/rto.toml")),
     ("aligndistil", include_str!("../recipes/aligndistil.toml")),

@@ -26,6 +26,21 @@ pub trait Reward: Send + Sync {
         let _ = (prompt, completion, truth);
         Ok(None)
     }
+
+    /// Names of the single aspects that this reward can score; none where it knows no aspects.
+    fn aspects(&self) -> &[&str] {
+        &[]
+    }
+
+    /// The score of one of [`aspects`](Self::aspects), or `None` where it does not apply.
+    ///
+    /// # Errors
+    ///
+    /// As [`score`](Self::score).
+    fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
+        let _ = (name, prompt, completion);
+        Ok(None)
+    }
 }
 
 impl<R: Reward + ?Sized> Reward for Box<R> {
@@ -39,5 +54,12 @@ impl<R: Reward + ?Sized> Reward for Box<R> {
 
     fn judge(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
         (**self).judge(prompt, completion, truth)
+    }
+    fn aspects(&self) -> &[&str] {
+        (**self).aspects()
+    }
+
+    fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
+        (**self).aspect(name, prompt, completion)
     }
 }

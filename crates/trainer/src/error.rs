@@ -72,6 +72,14 @@ pub enum TrainError {
         /// what is wrong
         problem: String,
     },
+    /// A server that should write completions does not.
+    #[error("rollout engine {url}: {problem}")]
+    Engine {
+        /// its address
+        url: String,
+        /// what is wrong
+        problem: String,
+    },
     /// A checkpoint that does not belong to this run.
     #[error("{path}: {problem}")]
     Checkpoint {
@@ -118,6 +126,19 @@ impl TrainError {
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| TrainError::Io { path, source }
+    }
+
+    /// Where a server is to blame, writes a checkpoint and says so.
+    pub(crate) fn kept_by(self, save: impl FnOnce() -> Result<(), TrainError>) -> Self {
+        let TrainError::Engine { url, problem } = self else { return self };
+        match save() {
+            Ok(()) => {
+                let problem =
+                    format!("{problem}; a checkpoint is written, see to the server and go on with the run by --resume");
+                TrainError::Engine { url, problem }
+            }
+            Err(e) => TrainError::Engine { url, problem: format!("{problem}; and no checkpoint could be written: {e}") },
+        }
     }
 
     /// The core's complaint about a value that is not finite, wherever it is wrapped: (what, row, value).

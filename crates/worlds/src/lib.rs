@@ -27,7 +27,7 @@ pub mod arithmetic;
 pub mod error;
 
 pub use arithmetic::{
-    AnswerKind, Arithmetic, ArithmeticConfig, Chains, Difficulty, Mix, Operation, Rated, RewardConfig, RewardParts, Step,
-    Task, Template,
+    ASPECTS, AnswerKind, Arithmetic, ArithmeticConfig, Aspects, Chains, Difficulty, Mix, Operation, Rated, RewardConfig,
+    RewardParts, Step, Task, Template,
 };
 pub use error::WorldError;

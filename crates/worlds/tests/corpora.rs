@@ -25,6 +25,7 @@ const NOTHING: Mix = Mix {
     evasive: 0.0,
     reasoned: 0.0,
     checked: 0.0,
+    courteous: 0.0,
     wrong: 0.0,
 };
 

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use tropism_rewards::{Reward, Verdict};
-use tropism_worlds::{AnswerKind, Arithmetic, ArithmeticConfig, Operation, RewardConfig, Task};
+use tropism_worlds::{ASPECTS, AnswerKind, Arithmetic, ArithmeticConfig, Chains, Operation, RewardConfig, Task};
 
 fn world() -> Arithmetic {
     Arithmetic::new(ArithmeticConfig {
@@ -204,4 +204,52 @@ fn very_long_answers_are_judged_by_their_beginning() {
     let parts = world.reward(&task, &text);
     assert_eq!(parts.correct, Verdict::Correct);
     assert!(close(parts.length, -0.4));
+}
+
+#[test]
+fn aspects_by_hand_and_by_kind() {
+    let world = world();
+    let task = seven_plus_five(&world);
+    let scores = |text: &str| world.aspects(&task, text).scores();
+    let cases = [
+        ("Twelve.", [1.0, 1.0, 0.0, 0.0]),
+        ("", [0.0, 1.0, 0.0, 0.0]),
+        ("Seven plus five is twelve.", [1.0, 1.0 - 2.0 / 37.0, 0.0, 1.0]),
+        ("SEVEN PLUS FIVE IS TWELVE", [1.0, 1.0 - 2.0 / 37.0, 0.0, 1.0]),
+        ("Seven plus five is thirteen.", [0.0, 1.0 - 2.0 / 37.0, 0.0, 0.0]),
+        ("Seven plus five is twelvefold, so twelve.", [1.0, 1.0 - 4.0 / 37.0, 0.0, 0.0]),
+        ("Twelve, please.", [1.0, 1.0, 0.5, 0.0]),
+        ("Please please, my friend, thank you: twelve", [1.0, 1.0 - 4.0 / 37.0, 1.0, 0.0]),
+    ];
+    for (text, expected) in cases {
+        assert!(scores(text).iter().zip(expected).all(|(a, b)| close(*a, b)), "{text:?}: {:?}", scores(text));
+    }
+    assert_eq!(scores(&"so ".repeat(40)), [0.0, 0.0, 0.0, 0.0]);
+    // no answer of the corpus is best in all respects
+    for kind in AnswerKind::ALL {
+        let own = scores(&task.answer(kind, 12, 0));
+        assert!(own.iter().sum::<f64>() < 3.9, "{kind:?}: {own:?}");
+    }
+    let courteous = scores(&task.answer(AnswerKind::Courteous, 12, 0));
+    assert!(courteous[0] == 1.0 && courteous[2] == 1.0 && courteous[3] == 1.0 && courteous[1] < 0.7, "{courteous:?}");
+}
+
+#[test]
+fn steps_are_counted_in_their_order() {
+    let chains = Chains { operands: [3, 3, 3], tasks: 40 };
+    let config = ArithmeticConfig { chains: Some(chains), ..ArithmeticConfig::default() };
+    let world = Arithmetic::new(config).unwrap();
+    for task in world.tasks() {
+        let whole = task.answer(AnswerKind::Reasoned, task.truth, 0);
+        assert_eq!(world.aspects(task, &whole).steps, 1.0, "{whole}");
+        let (first, rest) = whole.split_once(". ").unwrap();
+        assert_eq!(world.aspects(task, first).steps, 0.5, "{whole}");
+        let second = rest.split_once(". ").unwrap().0;
+        assert!(second == first || world.aspects(task, &format!("{second}. {first}.")).steps == 0.5, "{whole}");
+        let wrong = task.answer(AnswerKind::Reasoned, task.truth + 1, 0);
+        assert!(world.aspects(task, &wrong).steps < 1.0 && world.aspects(task, &wrong).correct == 0.0);
+        let asked = world.aspect("steps", &task.prompt, &whole).unwrap();
+        assert_eq!((asked, world.aspect("loud", &task.prompt, &whole).unwrap()), (Some(1.0), None));
+    }
+    assert_eq!(Reward::aspects(&world), ASPECTS);
 }

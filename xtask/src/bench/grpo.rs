@@ -4,6 +4,7 @@ use crate::cli::{BenchGrpoArgs, Dtype};
 use crate::error::XtaskError;
 use crate::experiment::text_of;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Instant;
 use tropism_data::read::{ReadOptions, read_pairs};
 use tropism_data::record::{Message, Text};
@@ -40,7 +41,8 @@ pub(super) fn run(args: &BenchGrpoArgs) -> Result<Value, XtaskError> {
     let stage = stage(args);
     let stops: Vec<u32> = tokenizer.eos_id().into_iter().collect();
     let decode = |tokens: &[u32]| text_of(&tokenizer, tokens, &stops).map_err(|e| e.to_string());
-    let environment = Environment { stops: &stops, decode: &decode, world: Some(&Letters), models: None };
+    let world: Arc<dyn Reward> = Arc::new(Letters);
+    let environment = Environment { world: Some(&world), ..Environment::new(&stops, &decode) };
     let mut training = OnlineRun::new(&stage, &prompts, policy, Some(reference), environment, 0)?;
     let (mut seconds, mut steps): (Vec<f64>, Vec<StepMetrics>) = (vec![], vec![]);
     for _ in 0..=args.steps {

@@ -1,6 +1,7 @@
 //! What is measured on held-out rows after a stage.
 use super::comparison::{accuracy_gain, exact, right, win_rate};
 use super::direction::{mixed, weighed};
+use super::further::further;
 use super::prepare::{Model, ModelHeads, Prepared, fresh_options, text_of};
 use super::result::{Answer, PairRow, StageResult};
 use super::revision::{by_prompt, revised};
@@ -54,8 +55,11 @@ pub(super) fn evaluate(
         weighed(prepared, policy, directed, &answers, &mut values)?;
         mixed(prepared, policy, heads, &answers, &mut values)?;
         styles(prepared, &answers, &mut values);
+        further(prepared, policy, &answers, &mut values)?;
         for (name, values) in &values {
-            metrics.insert(name.clone(), mean_interval(values)?);
+            let figure = mean_interval(values)?;
+            // what is there counts answers one by one
+            metrics.entry(name.clone()).or_insert(figure);
         }
     }
     let method = trained.map_or("start", |(s, _)| s.method()).to_owned();

@@ -5,6 +5,7 @@ mod direction;
 mod distil;
 mod evaluate;
 pub(crate) mod folder;
+mod further;
 mod memory;
 pub(crate) mod pipeline;
 mod prepare;

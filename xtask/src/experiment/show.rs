@@ -83,7 +83,7 @@ pub(super) fn comparisons(all: &[ComparisonResult]) -> String {
 fn better(name: &str) -> Option<Better> {
     let higher =
         ["win_rate", "reward", "rewards/accuracies", "rewards/margins", "ranking/accuracy", "ranking/accuracy_normalized"];
-    if higher.contains(&name) || name.starts_with("accuracy") || name == "reward_gain" {
+    if higher.contains(&name) || name.starts_with("accuracy") || name.starts_with("aspects/") || name == "reward_gain" {
         return Some(Better::Higher);
     }
     (name == "completions/clipped_ratio").then_some(Better::Lower)

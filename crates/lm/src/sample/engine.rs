@@ -74,7 +74,20 @@ where
     /// Options that contradict each other; an empty prompt, one with a token outside the vocabulary, one that is too long
     /// with its answer for the model or for the cache; logits that are NaN. The option or prompt is named.
     pub fn answers(&self, requests: &[Request]) -> Result<Vec<Vec<Answer>>, LmError> {
-        self.run(requests, None)
+        self.run(requests, None, &mut |_, _, _| {})
+    }
+
+    /// [`Sampler::answers`], with a look at each answer as soon as it is complete: `each` gets the request's place in the
+    /// list, the answer's number and the answer. In which order answers end depends on their lengths and the slots.
+    ///
+    /// # Errors
+    /// As [`Sampler::answers`].
+    pub fn answers_each(
+        &self,
+        requests: &[Request],
+        each: &mut dyn FnMut(usize, usize, &Answer),
+    ) -> Result<Vec<Vec<Answer>>, LmError> {
+        self.run(requests, None, each)
     }
 
     /// [`Sampler::answers`] with a hook on every step's logits.
@@ -82,7 +95,7 @@ where
     /// # Errors
     /// Also the hook's own, and logits of which it leaves none finite.
     pub fn answers_with(&self, requests: &[Request], hook: &mut LogitsHook<E>) -> Result<Vec<Vec<Answer>>, LmError> {
-        self.run(requests, Some(hook))
+        self.run(requests, Some(hook), &mut |_, _, _| {})
     }
 
     fn check(&self, requests: &[Request]) -> Result<(), LmError> {
@@ -95,7 +108,12 @@ where
         numbered.try_for_each(|(i, r)| r.check(i + 1, &self.sampling, sizes.vocab, sizes.positions))
     }
 
-    fn run(&self, requests: &[Request], hook: Option<&mut LogitsHook<E>>) -> Result<Vec<Vec<Answer>>, LmError> {
+    fn run(
+        &self,
+        requests: &[Request],
+        hook: Option<&mut LogitsHook<E>>,
+        each: &mut dyn FnMut(usize, usize, &Answer),
+    ) -> Result<Vec<Vec<Answer>>, LmError> {
         self.check(requests)?;
         let mut cache = self.model.cache();
         let mut slots = Slots::new(requests, &self.sampling, self.batching, self.seed)?;
@@ -110,6 +128,7 @@ where
             for i in (0..slots.live.len()).rev() {
                 if self.ended(&mut slots.live[i])? {
                     let live = slots.leave(&mut cache, i);
+                    each(live.request, live.number, &live.answer);
                     done[live.request][live.number] = Some(live.answer);
                 }
             }

@@ -40,6 +40,20 @@ impl StopStrings<'_> {
         }
     }
 
+    /// Ends an answer that somebody else has written as [`Sampler`](super::Sampler) would have: tokens that stay, the string,
+    /// and the text that stays; nothing where no string ends it.
+    ///
+    /// # Errors
+    /// Tokens that cannot be turned into text.
+    pub fn cut(&self, tokens: &[u32]) -> Result<Option<(usize, String, String)>, LmError> {
+        for n in 1..=tokens.len() {
+            if let Some(found) = self.find(&tokens[..n], 0)? {
+                return Ok(Some((found.tokens, found.string, found.text)));
+            }
+        }
+        Ok(None)
+    }
+
     fn text(&self, tokens: &[u32]) -> Result<String, LmError> {
         (self.decode)(tokens).map_err(|e| LmError::Invalid(format!("tokens cannot be turned into text: {e}")))
     }
@@ -104,6 +118,15 @@ mod tests {
         assert_eq!(find(&["\n\n"], false, &[0, 5], 0), found("\n\n", 1, "ax"));
         assert_eq!(find(&[":", "User:"], false, &[0, 3, 4], 0), found("User:", 1, "a"));
         assert_eq!(find(&["a"], false, &[0], 0), found("a", 0, ""));
+    }
+
+    #[test]
+    fn an_answer_of_somebody_else_is_cut_at_the_first_string() {
+        let strings = ["\n\n".to_owned(), ":".to_owned()];
+        let cut = |keep, tokens: &[u32]| StopStrings { strings: &strings, keep, decode: &decode }.cut(tokens).expect("text");
+        assert_eq!(cut(true, &[0, 2, 2, 4, 2]), Some((3, "\n\n".into(), "a\n\n".into())));
+        assert_eq!(cut(false, &[0, 2, 2, 4, 2]), Some((1, "\n\n".into(), "a".into())));
+        assert_eq!((cut(true, &[0, 2, 3]), cut(true, &[])), (None, None));
     }
 
     #[test]

@@ -57,6 +57,9 @@ impl Stage<DistilOptions> {
         if o.favoured == o.other {
             return refuse("other", format!("is `{}` as `favoured` is; a teacher is made of two models", o.other));
         }
+        if o.rollout.as_ref().is_some_and(|r| r.engine.is_some()) {
+            return refuse("rollout.engine", "is set, but a stage that distils samples by itself; remove it".into());
+        }
         match o.rollout.as_ref().and_then(RolloutOptions::problem) {
             Some((key, problem)) => refuse(key, problem),
             None => Ok(()),
@@ -78,6 +81,8 @@ mod tests {
         assert_eq!(problem("other = 'reverse'"), Ok(()));
         assert!(problem("other = 'dpo'").unwrap_err().contains("`other` is `dpo`"));
         assert!(problem("other = 'r'\nloss = { beta = 0.0 }").unwrap_err().contains("beta"));
+        let engine = "other = 'r'\nrollout.engine = { type = 'openai', url = 'http://h', model = 'm', folder = '/tmp/p' }";
+        assert!(problem(engine).unwrap_err().contains("`rollout.engine` is set"));
         assert!(problem("other = 'r'\nrollout = { group = 0 }").unwrap_err().contains("`rollout.group` is 0"));
         assert!(toml::from_str::<DistilOptions>("favoured = 'dpo'").unwrap_err().to_string().contains("other"));
     }

@@ -196,7 +196,7 @@ where
             _ => return Ok((vec![], figures)),
         };
         let asked: Vec<&[u32]> = picked.iter().map(|&row| prompts[row].tokens.as_slice()).collect();
-        let answers = sample(&self.policy, rollout, environment.stops, &asked, self.rollouts.bits())?;
+        let answers = sample(&self.policy, rollout, environment, &asked, self.rollouts.bits(), &mut |_, _, _| {})?;
         let all = || answers.iter().flatten();
         let n = all().count().max(1) as f64;
         let tokens: usize = all().map(|a| a.tokens.len()).sum();

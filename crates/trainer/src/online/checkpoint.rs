@@ -1,4 +1,5 @@
 //! Checkpoints of stages that sample.
+use super::engine::Remote;
 use super::gather::{Environment, PromptRow};
 use super::options::PolicyGradientOptions;
 use super::process::Process;
@@ -43,6 +44,15 @@ pub struct SavedOnline {
     pub metrics_bytes: u64,
 }
 
+impl Stage<PolicyGradientOptions> {
+    /// What has to be the same for a checkpoint to go on.
+    fn kept(&self) -> Self {
+        let mut stage = self.clone();
+        stage.objective.rollout = self.objective.rollout.kept();
+        stage
+    }
+}
+
 impl<M: Dims, E: Scalar> OnlineRun<'_, M, E>
 where
     Cpu: Device<E>,
@@ -59,6 +69,7 @@ where
             self.policy.heads.save(writer.path(), exact::<E>())?;
         }
         save_moments(&self.optimiser, vec![], writer.path())?;
+        self.engine.iter().try_for_each(|e| e.save(writer.path()))?;
         if let Some(process) = &self.process {
             let path = writer.path().join(PROCESS);
             std::fs::create_dir_all(&path).map_err(TrainError::io(&path))?;
@@ -100,7 +111,7 @@ where
         stage.check_prompts(prompts, &environment)?;
         let refuse = |problem: String| TrainError::Checkpoint { path: folder.join(STATE), problem };
         let saved: SavedOnline = read_state(folder)?.ok_or_else(|| refuse("is missing; start the run again".into()))?;
-        if saved.stage != *stage {
+        if saved.stage.kept() != stage.kept() {
             return Err(refuse(format!("was made with other options of stage `{}`; start the run again", saved.stage.name)));
         }
         if saved.order.rows != prompts.len() {
@@ -118,6 +129,7 @@ where
         let streams = [Stream::restore(&saved.rollouts), Stream::restore(&saved.shuffles)];
         let mut run = Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)?;
         (run.step, run.tokens) = (saved.step, saved.tokens);
+        run.engine = Remote::restore(&stage.objective.rollout, folder)?;
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
         if stage.objective.process_rewards.is_some() {
             let path = folder.join(PROCESS);

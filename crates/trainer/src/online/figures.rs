@@ -3,7 +3,7 @@ use super::batch::Batch;
 use super::gather::{Gathered, Group};
 use super::learn::Learnt;
 use super::options::PolicyGradientOptions;
-use super::rewards::WeightedReward;
+use super::rewards::{RatingFailure, WeightedReward};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -102,6 +102,10 @@ pub(crate) fn rewards(named: &BTreeMap<String, WeightedReward>, groups: &[&Group
         let (mean, deviation) = moments(&scores);
         figures.insert(format!("rewards/{name}/mean"), mean.into());
         figures.insert(format!("rewards/{name}/std"), deviation.into());
+        for (what, failure) in [("timed_out", RatingFailure::TimedOut), ("failed", RatingFailure::Failed)] {
+            let n = ratings().filter(|r| r.failure == Some(failure)).count();
+            figures.insert(format!("rewards/{name}/{what}"), share(n, scores.len()).into());
+        }
         if ratings().any(|r| r.verdict.is_some()) {
             for verdict in [Verdict::Unreadable, Verdict::Abstained] {
                 let n = ratings().filter(|r| r.verdict == Some(verdict)).count();

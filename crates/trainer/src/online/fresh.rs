@@ -188,9 +188,10 @@ impl Stage<FreshOptions> {
         let o = &self.objective;
         o.objective.check()?;
         self.check_shared((o.objective.name(), o.needs_reference()))?;
-        if o.heads.is_some() && !self.freeze.is_empty() {
+        let part = [("freeze", !self.freeze.is_empty()), ("lora", self.lora.is_some())].into_iter().find(|p| p.1);
+        if let (Some(_), Some((key, _))) = (&o.heads, part) {
             let problem = "is set beside `heads`, which train the whole model; remove one of the two".to_owned();
-            return Err(TrainError::Config { stage: self.name.clone(), key: "freeze", problem });
+            return Err(TrainError::Config { stage: self.name.clone(), key, problem });
         }
         let found = o.rollout.problem().or_else(|| rewards_problem(&o.rewards)).or_else(|| o.problem());
         match found {
@@ -224,6 +225,10 @@ impl FreshOptions {
         }
         if self.reference_every > 0 && !self.needs_reference() {
             return Some(("reference_every", format!("is set, but {name} reads no reference; remove it")));
+        }
+        if self.rollout.engine.is_some() && self.reference_samples() {
+            let problem = format!("is set, but {name} also samples from the reference, which no server holds; remove it");
+            return Some(("rollout.engine", problem));
         }
         let judged = self.rewards.values().any(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight != 0.0);
         if judged && (self.reference_samples() || self.data_completions || group < 2) {

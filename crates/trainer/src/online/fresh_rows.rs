@@ -207,7 +207,8 @@ mod tests {
             sampling_logps: vec![-1.0],
             text: None,
         };
-        let rating = |s: &f64| [7.0, *s, -s].map(|s| Rating { score: Some(s), verdict: None }).to_vec();
+        let scored = |score: f64| Rating { score: Some(score), ..Rating::default() };
+        let rating = |s: &f64| [7.0, *s, -s].map(scored).to_vec();
         let ratings = sums.iter().map(rating).collect();
         Group { prompt: 0, answers: (0..sums.len()).map(answer).collect(), ratings, sums: sums.to_vec() }
     }

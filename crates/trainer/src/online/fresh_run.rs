@@ -1,11 +1,11 @@
 //! A stage that makes its rows, in motion.
+use super::engine::Remote;
 use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
 use super::fresh_rows::Pools;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
-use crate::kept::{STATE, exact, load_policy, read_moments, read_state, save_moments, save_policy, write_state};
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
 use crate::reference::reference_logps;
@@ -16,49 +16,34 @@ use crate::score::score_samples;
 use crate::stage::{Precision, Stage};
 use crate::step::Store;
 use dfdx::prelude::*;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::Path;
 use std::time::Instant;
-use tropism_data::order::{Order, OrderState};
-use tropism_data::stream::{Stream, StreamState};
+use tropism_data::order::Order;
+use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
-use tropism_lm::{Decoder, Dims, FolderWriter, LanguageHeads, Loaded, load};
+use tropism_lm::{Decoder, Dims, LanguageHeads};
 use tropism_objectives::Objective;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
 /// A stage that samples, rates, makes rows and learns from them by a loss on rows, step by step.
 pub struct FreshRun<'a, M: Dims, E: Dtype> {
-    stage: &'a Stage<FreshOptions>,
-    prompts: &'a [PromptRow],
-    environment: Environment<'a>,
-    policy: Decoder<M, E>,
+    pub(super) stage: &'a Stage<FreshOptions>,
+    pub(super) prompts: &'a [PromptRow],
+    pub(super) environment: Environment<'a>,
+    pub(super) policy: Decoder<M, E>,
     /// what is trained in the policy's place where the stage has heads; the policy is then their even mix
-    heads: Option<LanguageHeads<M, E>>,
-    reference: Option<Decoder<M, E>>,
-    optimiser: AdamW<E>,
-    grads: Store<E>,
-    order: Order,
-    rollouts: Stream,
-    step: usize,
-    tokens: usize,
+    pub(super) heads: Option<LanguageHeads<M, E>>,
+    pub(super) reference: Option<Decoder<M, E>>,
+    pub(super) optimiser: AdamW<E>,
+    pub(super) grads: Store<E>,
+    pub(super) order: Order,
+    pub(super) rollouts: Stream,
+    pub(super) step: usize,
+    pub(super) tokens: usize,
+    /// the server that writes completions, where it is not this program
+    pub(super) engine: Option<Remote>,
 }
-
-/// The small part of such a stage's checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    stage: Stage<FreshOptions>,
-    step: usize,
-    tokens: usize,
-    optimiser_steps: u64,
-    order: OrderState,
-    rollouts: StreamState,
-    metrics_bytes: u64,
-}
-
-/// Where a checkpoint keeps a reference that has moved.
-const REFERENCE: &str = "reference";
 
 impl<'a, M: Dims, E: Scalar> FreshRun<'a, M, E>
 where
@@ -90,7 +75,7 @@ where
     }
 
     /// Takes the heads, and their even mix as the policy.
-    fn set_heads(&mut self, mut heads: LanguageHeads<M, E>) -> Result<(), TrainError> {
+    pub(super) fn set_heads(&mut self, mut heads: LanguageHeads<M, E>) -> Result<(), TrainError> {
         heads.trunk_mut().precision = self.stage.precision.into();
         heads.trunk_mut().checkpointing = self.stage.gradient_checkpointing;
         self.policy = heads.mixed(&vec![1.0; heads.len()])?;
@@ -98,7 +83,7 @@ where
         Ok(())
     }
 
-    fn assemble(
+    pub(super) fn assemble(
         stage: &'a Stage<FreshOptions>,
         prompts: &'a [PromptRow],
         mut policy: Decoder<M, E>,
@@ -120,6 +105,7 @@ where
             optimiser.format = MomentFormat::Bf16;
         }
         let (heads, grads, step, tokens) = (None, None, 0, 0);
+        let engine = Remote::of(&stage.objective.rollout);
         Ok(FreshRun {
             stage,
             prompts,
@@ -133,6 +119,7 @@ where
             rollouts,
             step,
             tokens,
+            engine,
         })
     }
 
@@ -183,13 +170,23 @@ where
             dynamic_sampling: None,
             prompts: self.prompts,
             environment: self.environment,
+            engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
             plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
         };
+        let before = (self.order.state(), self.rollouts.state());
         let picked = self.order.batch(self.stage.batch_size);
+        let seed = self.rollouts.bits();
         let mut pools = Pools::default();
         if o.policy_samples() {
-            pools.ours = gatherer.round(&self.policy, &picked, self.rollouts.bits(), &mut times)?;
+            let ready = gatherer.sync(&self.policy, &mut times);
+            pools.ours = match ready.and_then(|()| gatherer.round(&self.policy, &picked, seed, &mut times)) {
+                Ok(ours) => ours,
+                Err(e) => {
+                    (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                    return Err(e);
+                }
+            };
         }
         if let Some(reference) = self.reference.as_ref().filter(|_| o.reference_samples()) {
             pools.theirs = gatherer.round(reference, &picked, self.rollouts.bits(), &mut times)?;
@@ -211,6 +208,7 @@ where
         let [loss, grad_norm] = if enough { self.learn(&rows, lr, &mut times, &mut figures)? } else { [0.0; 2] };
         times.put(&mut figures);
         self.step += 1;
+        self.engine.iter().for_each(Remote::forget);
         if o.reference_every > 0 && self.step.is_multiple_of(o.reference_every) {
             self.reference =
                 Some(if self.policy.adapter().is_some() { self.policy.clone().merged()? } else { self.policy.clone() });
@@ -303,7 +301,12 @@ where
         progress: &Progress,
         mut each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
+        loop {
+            let m = match self.next_step() {
+                Ok(Some(m)) => m,
+                Ok(None) => break,
+                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
+            };
             metrics.write(&m)?;
             progress.step(&m);
             each(&m);
@@ -315,81 +318,16 @@ where
         progress.finish();
         Ok(())
     }
-
-    /// Writes a checkpoint; the one before is replaced only when the new one is whole.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn save(&self, folder: &Path, metrics_bytes: u64) -> Result<(), TrainError> {
-        let writer = FolderWriter::new(folder)?;
-        match &self.heads {
-            Some(heads) => heads.save(writer.path(), exact::<E>())?,
-            None => save_policy(&self.policy, writer.path())?,
-        }
-        save_moments(&self.optimiser, vec![], writer.path())?;
-        if let (true, Some(reference)) = (self.stage.objective.reference_every > 0, &self.reference) {
-            let path = writer.path().join(REFERENCE);
-            std::fs::create_dir_all(&path).map_err(TrainError::io(&path))?;
-            reference.save(&path, exact::<E>())?;
-        }
-        let state = Saved {
-            stage: self.stage.clone(),
-            step: self.step,
-            tokens: self.tokens,
-            optimiser_steps: self.optimiser.steps,
-            order: self.order.state(),
-            rollouts: self.rollouts.state(),
-            metrics_bytes,
-        };
-        write_state(writer.path(), &state)?;
-        Ok(writer.finish()?)
-    }
-}
-
-impl<'a, E: Scalar> FreshRun<'a, Loaded, E>
-where
-    Cpu: Device<E>,
-{
-    /// Goes on from a checkpoint of the same stage over the same prompts, to the same bits; `reference` is the one that the
-    /// stage began with. Returns the length of the metrics file then.
-    ///
-    /// # Errors
-    /// A checkpoint that is broken, of another stage or of other prompts; as [`FreshRun::new`].
-    pub fn restore(
-        stage: &'a Stage<FreshOptions>,
-        prompts: &'a [PromptRow],
-        reference: Option<Decoder<Loaded, E>>,
-        environment: Environment<'a>,
-        folder: &Path,
-    ) -> Result<(Self, u64), TrainError> {
-        stage.check_prompts(prompts, &environment)?;
-        let refuse = |problem: String| TrainError::Checkpoint { path: folder.join(STATE), problem };
-        let saved: Saved = read_state(folder)?.ok_or_else(|| refuse("is missing; start the run again".into()))?;
-        if saved.stage != *stage {
-            return Err(refuse(format!("was made with other options of stage `{}`; start the run again", saved.stage.name)));
-        }
-        if saved.order.rows != prompts.len() {
-            let (was, is) = (saved.order.rows, prompts.len());
-            return Err(refuse(format!("was made on {was} prompts, there are {is} now; start the run again")));
-        }
-        let moved = folder.join(REFERENCE);
-        let reference = match reference {
-            Some(_) if moved.exists() => Some(load(&moved, |c| Ok(Loaded::new(c)))?),
-            given => given,
-        };
-        let (policy, (moments, _)) = (load_policy(stage, folder)?, read_moments(folder)?);
-        let (order, rollouts) = (Order::restore(&saved.order)?, Stream::restore(&saved.rollouts));
-        let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
-        if stage.objective.heads.is_some() {
-            run.set_heads(LanguageHeads::load(folder, |c| Ok(Loaded::new(c)))?)?;
-        }
-        (run.step, run.tokens) = (saved.step, saved.tokens);
-        (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
-        Ok((run, saved.metrics_bytes))
-    }
 }
 
 impl Stage<FreshOptions> {
+    /// What has to be the same for a checkpoint to go on.
+    pub(super) fn kept(&self) -> Self {
+        let mut stage = self.clone();
+        stage.objective.rollout = self.objective.rollout.kept();
+        stage
+    }
+
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
     ///
     /// # Errors

@@ -1,13 +1,17 @@
 //! Sampling and rating, until a step has its groups.
 use super::batch::Batch;
+use super::engine::Remote;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
-use super::rewards::{Completion, Rating, WeightedReward, compared, rate_given};
+use super::rated::Round;
+use super::rewards::{Rating, WeightedReward};
 use super::rollout::sample;
 use crate::error::TrainError;
 use crate::reward::RewardModels;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use tropism_data::order::Order;
 use tropism_data::record::Source;
@@ -15,7 +19,7 @@ use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
 use tropism_lm::{Answer, Decoder, Dims, End};
 use tropism_ops::Scalar;
-use tropism_policy_gradient::{Groups, RewardTable, dynamic_sampling};
+use tropism_policy_gradient::{Groups, dynamic_sampling};
 use tropism_rewards::Reward;
 
 /// A prompt to sample from.
@@ -51,13 +55,25 @@ pub struct Environment<'a> {
     pub stops: &'a [u32],
     /// turns a completion's tokens into text, without those that end it
     pub decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync),
-    /// the embedded world that made the prompts
-    pub world: Option<&'a dyn Reward>,
+    /// the embedded world that made the prompts; shared, as a call that hangs outlives its step
+    pub world: Option<&'a Arc<dyn Reward>>,
     /// the reward models that rewards ask for
     pub models: Option<&'a dyn RewardModels>,
+    /// writes the tokenizer's files into a folder, for a server that loads the policy from there
+    pub companions: Option<&'a (dyn Fn(&Path) -> Result<(), String> + Sync)>,
 }
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
+    /// Without a world, reward models, and files beside a policy.
+    pub fn new(stops: &'a [u32], decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync)) -> Self {
+        Environment { stops, decode, world: None, models: None, companions: None }
+    }
+
+    /// The world as a plain reward.
+    pub(crate) fn reward(&self) -> Option<&'a dyn Reward> {
+        self.world.map(|w| &**w)
+    }
+
     /// What keeps one of the rewards from scoring with its model: the reward's name, and the problem.
     pub(crate) fn models_problem(&self, rewards: &BTreeMap<String, WeightedReward>) -> Option<(String, String)> {
         rewards.iter().find_map(|(name, reward)| {
@@ -96,6 +112,8 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) dynamic_sampling: Option<&'a DynamicSampling>,
     pub(crate) prompts: &'a [PromptRow],
     pub(crate) environment: Environment<'a>,
+    /// the server that writes completions, where it is not this program
+    pub(crate) engine: Option<&'a Remote>,
     /// groups of a step
     pub(crate) groups: usize,
     /// sample from prompts without their direction
@@ -114,6 +132,7 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
+        self.sync(policy, times)?;
         let mut found = Gathered { kept: vec![], flat: vec![], rounds: 0 };
         let most = self.dynamic_sampling.map_or(1, |d| d.max_rounds);
         while found.rounds < most && found.kept.len() < self.groups {
@@ -139,23 +158,12 @@ impl Gatherer<'_> {
     where
         Cpu: Device<E>,
     {
+        let mut round = Round::new(self, picked)?;
         let clock = Instant::now();
-        let tokens = |&row: &usize| {
-            let row = &self.prompts[row];
-            if self.plain && !row.plain.is_empty() { row.plain.as_slice() } else { &row.tokens }
-        };
-        let prompts: Vec<&[u32]> = picked.iter().map(tokens).collect();
-        let answers = sample(policy, self.rollout, self.environment.stops, &prompts, seed)?;
+        let answers = self.sample(policy, picked, seed, &mut |place, number, answer| round.take(place, number, answer))?;
         times.rollout += clock.elapsed();
         let clock = Instant::now();
-        let scores = self.model_scores(picked, &answers)?;
-        let mut at = 0;
-        let each = |(&prompt, answers): (&usize, Vec<Answer>)| {
-            let from = at;
-            at += answers.len();
-            self.rated(prompt, answers, &scores[from..at])
-        };
-        let groups = picked.iter().zip(answers).map(each).collect();
+        let groups = round.finish(answers);
         times.reward += clock.elapsed();
         groups
     }
@@ -169,16 +177,21 @@ impl Gatherer<'_> {
             sampling_logps: vec![],
             text: None,
         };
-        let group = |&prompt: &usize| {
-            let answers = vec![self.prompts[prompt].given.iter().map(answer).collect::<Vec<_>>()];
-            let scores = self.model_scores(&[prompt], &answers)?;
-            self.rated(prompt, answers.into_iter().flatten().collect(), &scores)
-        };
-        picked.iter().map(group).collect()
+        let mut round = Round::new(self, picked)?;
+        let answers: Vec<Vec<Answer>> =
+            picked.iter().map(|&row| self.prompts[row].given.iter().map(answer).collect()).collect();
+        for (place, group) in answers.iter().enumerate() {
+            group.iter().enumerate().for_each(|(number, answer)| round.take(place, number, answer));
+        }
+        round.finish(answers)
     }
 
     /// The scores of reward models for all completions: by completion, in the order of the rewards.
-    fn model_scores(&self, picked: &[usize], answers: &[Vec<Answer>]) -> Result<Vec<Vec<Option<f64>>>, TrainError> {
+    pub(crate) fn model_scores(
+        &self,
+        picked: &[usize],
+        answers: &[Vec<Answer>],
+    ) -> Result<Vec<Vec<Option<f64>>>, TrainError> {
         let mut scores = vec![vec![None; self.rewards.len()]; answers.iter().map(Vec::len).sum()];
         let mut samples = vec![];
         for (k, reward) in self.rewards.values().enumerate() {
@@ -202,39 +215,40 @@ impl Gatherer<'_> {
         Ok(scores)
     }
 
-    fn rated(&self, prompt: usize, answers: Vec<Answer>, scores: &[Vec<Option<f64>>]) -> Result<Group, TrainError> {
-        let row = &self.prompts[prompt];
-        let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
-        let (mut ratings, mut texts) = (Vec::with_capacity(answers.len()), vec![]);
-        for (answer, given) in answers.iter().zip(scores) {
-            let text = (self.environment.decode)(&answer.tokens).map_err(refuse)?;
-            let truth = row.truth.as_deref();
-            let completion = Completion { prompt: &row.text, truth, text: text.trim(), tokens: answer.tokens.len() };
-            let found = rate_given(self.rewards, &completion, self.environment.world, given);
-            ratings.push(found.map_err(|e| refuse(e.to_string()))?);
-            texts.push(text.trim().to_owned());
+    /// Brings a server up to the policy.
+    pub(crate) fn sync<M: Dims, E: Scalar>(&self, policy: &Decoder<M, E>, times: &mut Times) -> Result<(), TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let clock = Instant::now();
+        if let Some(engine) = self.engine {
+            engine.sync(policy, &self.environment)?;
         }
-        compared(self.rewards, &texts, &mut ratings);
-        let sums = self.sums(prompt, &ratings)?;
-        Ok(Group { prompt, answers, ratings, sums })
+        times.rollout += clock.elapsed();
+        Ok(())
     }
 
-    /// Weighted sums of ratings, by the prompt's own weights where it has some.
-    pub(crate) fn sums(&self, prompt: usize, ratings: &[Vec<Rating>]) -> Result<Vec<f64>, TrainError> {
-        let row = &self.prompts[prompt];
-        if row.weights.is_empty() {
-            return Ok(self.table(ratings)?.sums());
-        }
-        let weigh = |r: &Vec<Rating>| -> f64 {
-            r.iter().zip(&row.weights).map(|(r, w)| if *w == 0.0 { 0.0 } else { w * r.score.unwrap_or(f64::NAN) }).sum()
+    fn sample<M: Dims, E: Scalar>(
+        &self,
+        policy: &Decoder<M, E>,
+        picked: &[usize],
+        seed: u64,
+        each: &mut dyn FnMut(usize, usize, &Answer),
+    ) -> Result<Vec<Vec<Answer>>, TrainError>
+    where
+        Cpu: Device<E>,
+    {
+        let tokens = |&row: &usize| {
+            let row = &self.prompts[row];
+            if self.plain && !row.plain.is_empty() { row.plain.as_slice() } else { &row.tokens }
         };
-        Ok(ratings.iter().map(weigh).collect())
-    }
-
-    fn table(&self, ratings: &[Vec<Rating>]) -> Result<RewardTable, TrainError> {
-        let scores: Vec<f64> = ratings.iter().flatten().map(|r| r.score.unwrap_or(f64::NAN)).collect();
-        let weights: Vec<f64> = self.rewards.values().map(|r| r.weight).collect();
-        Ok(RewardTable::new(&scores, &weights)?)
+        let prompts: Vec<&[u32]> = picked.iter().map(tokens).collect();
+        let Some(engine) = self.engine else {
+            return sample(policy, self.rollout, &self.environment, &prompts, seed, each);
+        };
+        let sources: Vec<&Source> = picked.iter().map(|&row| &self.prompts[row].source).collect();
+        let vocabulary = policy.config().sizes.vocab;
+        engine.sample(self.rollout, &self.environment, (&prompts, &sources), (vocabulary, seed), each)
     }
 
     /// The groups that are kept, row by row; nothing when there are none.

@@ -1,8 +1,10 @@
 //! The options of a stage that follows a policy gradient.
 use super::advantages::{AdvantageOptions, RewardKl};
+use super::engine::Engine;
 use super::process::ProcessRewardOptions;
 use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
 use super::shaping::TokenRewardOptions;
+use super::workers::RatingOptions;
 use crate::error::TrainError;
 use crate::stage::Stage;
 use serde::{Deserialize, Serialize};
@@ -64,13 +66,29 @@ pub struct RolloutOptions {
     pub temperature: f64,
     /// longest completion in tokens
     pub max_new_tokens: usize,
+    /// texts that end a completion, beside the tokens that do; their tokens stay in it, rewards do not see them
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
     /// how many completions are written at a time, and what they may keep; changes no completion
     pub batching: Batching,
+    /// who writes the completions; this program when left out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// threads that rate, and how long they may take
+    pub rating: RatingOptions,
 }
 
 impl Default for RolloutOptions {
     fn default() -> Self {
-        RolloutOptions { group: 8, temperature: 1.0, max_new_tokens: 64, batching: Batching::default() }
+        RolloutOptions {
+            group: 8,
+            temperature: 1.0,
+            max_new_tokens: 64,
+            stop: vec![],
+            batching: Batching::default(),
+            engine: None,
+            rating: RatingOptions::default(),
+        }
     }
 }
 
@@ -86,7 +104,25 @@ impl RolloutOptions {
         if self.max_new_tokens == 0 {
             return Some(("rollout.max_new_tokens", "is 0, it must be at least 1".into()));
         }
+        if self.stop.iter().any(String::is_empty) {
+            return Some((
+                "rollout.stop",
+                "holds an empty text, which would end every completion at once; leave it out".into(),
+            ));
+        }
+        if let Some(problem) = self.rating.problem() {
+            return Some(("rollout.rating", problem));
+        }
+        if let Some(problem) = self.engine.as_ref().and_then(Engine::problem) {
+            return Some(("rollout.engine", problem));
+        }
         self.batching.check().err().map(|e| ("rollout.batching", format!("cannot be used: {e}")))
+    }
+
+    /// What has to be the same when a run goes on: everything but how rewards are waited for, and where a server stands.
+    pub(crate) fn kept(&self) -> Self {
+        let engine = self.engine.as_ref().map(Engine::kept);
+        RolloutOptions { engine, rating: RatingOptions::default(), ..self.clone() }
     }
 }
 

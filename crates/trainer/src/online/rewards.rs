@@ -29,6 +29,8 @@ pub enum RewardFunction {
     Correct(WorldReward),
     /// the whole reward of the world that made the prompt
     World(WorldReward),
+    /// one aspect of the answer, as the world that made the prompt scores it; see [`AspectReward`]
+    Aspect(AspectReward),
     /// a whole number against the truth; see [`Numeric`]
     Numeric(Numeric),
     /// a number behind a marker against the truth, as GSM8K's; see [`Marked`]
@@ -57,6 +59,15 @@ pub enum RewardFunction {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorldReward {}
+
+/// One aspect that the embedded world scores by itself ([`Reward::aspects`]): `correct`, `brief`, `polite` or `steps` in the
+/// world of arithmetic, each from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AspectReward {
+    /// its name
+    pub aspect: String,
+}
 
 /// `−tokens / capacity`.
 ///
@@ -104,11 +115,22 @@ pub struct Rating {
     pub score: Option<f64>,
     /// the verdict of a verifier
     pub verdict: Option<Verdict>,
+    /// why there is neither, where the reward was to be computed and was not
+    pub failure: Option<RatingFailure>,
+}
+
+/// Why a reward has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatingFailure {
+    /// it took too long
+    TimedOut,
+    /// it reported an error, or panicked
+    Failed,
 }
 
 impl From<Verdict> for Rating {
     fn from(verdict: Verdict) -> Self {
-        Rating { score: verdict.score(), verdict: Some(verdict) }
+        Rating { score: verdict.score(), verdict: Some(verdict), failure: None }
     }
 }
 
@@ -148,7 +170,7 @@ impl RewardFunction {
 
     /// Whether it needs the world that made the prompt.
     pub fn reads_world(&self) -> bool {
-        matches!(self, Self::Correct(_) | Self::World(_))
+        matches!(self, Self::Correct(_) | Self::World(_) | Self::Aspect(_))
     }
 
     /// The reward model that it asks for.
@@ -172,13 +194,17 @@ impl RewardFunction {
                 let verdict = world.judge(completion.prompt, completion.text, completion.truth)?;
                 return Ok(verdict.unwrap_or(Verdict::Abstained).into());
             }
+            Self::Aspect(a) => {
+                let score = world.ok_or(none)?.aspect(&a.aspect, completion.prompt, completion.text)?;
+                return Ok(Rating { score, ..Rating::default() });
+            }
             Self::TokenLength(t) => {
                 let score = Some(-(completion.tokens as f64) / t.capacity as f64);
-                return Ok(Rating { score, verdict: None });
+                return Ok(Rating { score, ..Rating::default() });
             }
             Self::SoftOverlong(s) => {
                 let score = soft_overlong(completion.tokens, s).ok();
-                return Ok(Rating { score, verdict: None });
+                return Ok(Rating { score, ..Rating::default() });
             }
             Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
             // by its group, see [`compared`], or by models
@@ -195,7 +221,7 @@ impl RewardFunction {
             let verdict = text.judge(completion.prompt, completion.text, completion.truth)?;
             return Ok(verdict.unwrap_or(Verdict::Abstained).into());
         }
-        Ok(Rating { score: text.score(completion.prompt, completion.text, completion.truth)?, verdict: None })
+        Ok(Rating { score: text.score(completion.prompt, completion.text, completion.truth)?, ..Rating::default() })
     }
 }
 
@@ -237,21 +263,13 @@ pub fn rate(
     completion: &Completion,
     world: Option<&dyn Reward>,
 ) -> Result<Vec<Rating>, RewardError> {
-    rate_given(rewards, completion, world, &[])
+    let mut ratings: Vec<Rating> = rewards.values().map(|r| r.function.rate(completion, world)).collect::<Result<_, _>>()?;
+    settle(rewards, &mut ratings);
+    Ok(ratings)
 }
 
-/// As [`rate`], with the scores of those rewards that have been computed before, in the order of the rewards' names.
-pub(crate) fn rate_given(
-    rewards: &BTreeMap<String, WeightedReward>,
-    completion: &Completion,
-    world: Option<&dyn Reward>,
-    given: &[Option<f64>],
-) -> Result<Vec<Rating>, RewardError> {
-    let one = |(k, r): (usize, &WeightedReward)| match given.get(k) {
-        Some(Some(score)) => Ok(Rating { score: Some(*score), verdict: None }),
-        _ => r.function.rate(completion, world),
-    };
-    let mut ratings: Vec<Rating> = rewards.values().enumerate().map(one).collect::<Result<_, _>>()?;
+/// What ratings of a completion owe to each other: a length that counts for right answers only.
+pub(crate) fn settle(rewards: &BTreeMap<String, WeightedReward>, ratings: &mut [Rating]) {
     let right = ratings.iter().any(|r| r.verdict.is_some_and(Verdict::is_correct));
     for (rating, reward) in ratings.iter_mut().zip(rewards.values()) {
         if let RewardFunction::TokenLength(t) = &reward.function
@@ -261,7 +279,6 @@ pub(crate) fn rate_given(
             rating.score = Some(0.0);
         }
     }
-    Ok(ratings)
 }
 
 #[cfg(test)]

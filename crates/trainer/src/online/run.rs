@@ -1,12 +1,13 @@
 //! A stage that samples, in motion.
 use super::batch::Batch;
+use super::engine::Remote;
 use super::figures::{Times, figures};
 use super::gather::{Environment, Gatherer, PromptRow};
 use super::learn::Learnt;
 use super::options::PolicyGradientOptions;
 use super::pass::{Model, VALUE};
 use super::process::Process;
-use super::rewards::{Completion, WeightedReward};
+use super::rewards::{Completion, RewardFunction, WeightedReward};
 use crate::error::TrainError;
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
@@ -49,6 +50,8 @@ pub struct OnlineRun<'a, M: Dims, E: Dtype> {
     pub(crate) shuffles: Stream,
     pub(crate) step: usize,
     pub(crate) tokens: usize,
+    /// the server that writes completions, where it is not this program
+    pub(crate) engine: Option<Remote>,
     pub(crate) dev: Cpu,
 }
 
@@ -106,6 +109,7 @@ where
             optimiser.format = MomentFormat::Bf16;
         }
         let (grads, step, tokens, dev) = (None, 0, 0, Cpu::default());
+        let engine = Remote::of(&stage.objective.rollout);
         Ok(OnlineRun {
             stage,
             prompts,
@@ -121,6 +125,7 @@ where
             shuffles,
             step,
             tokens,
+            engine,
             dev,
         })
     }
@@ -154,6 +159,7 @@ where
     ///
     /// # Errors
     /// A prompt that cannot be answered, a reward that cannot be computed, a loss or gradient that is not finite; each named.
+    /// A server that does not answer: then the run stands where it stood before the step, and keeps what has come.
     pub fn next_step(&mut self) -> Result<Option<StepMetrics>, TrainError> {
         let total = self.total();
         if self.step >= total {
@@ -169,14 +175,26 @@ where
             dynamic_sampling: options.dynamic_sampling.as_ref(),
             prompts: self.prompts,
             environment: self.environment,
+            engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
             plain: false,
         };
-        let gathered = gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times)?;
+        let before = (self.order.state(), self.rollouts.state());
+        let gathered = match gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times) {
+            Ok(gathered) => gathered,
+            Err(e) => {
+                (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                return Err(e);
+            }
+        };
         let mut batch = gatherer.batch(&gathered.kept)?;
         let mut learnt = Learnt::default();
         if let Some(batch) = &mut batch {
-            self.score(batch, &mut times)?;
+            if let Err(e) = self.score(batch, &mut times) {
+                // a server that runs another policy shows here
+                (self.order, self.rollouts) = (Order::restore(&before.0)?, Stream::restore(&before.1));
+                return Err(e);
+            }
             more = self.shape(batch)?;
             more.extend(self.attribute(batch, factor)?);
             let clock = Instant::now();
@@ -185,6 +203,7 @@ where
         }
         self.step += 1;
         self.tokens += learnt.tokens;
+        self.engine.iter().for_each(Remote::forget);
         let mut figures = figures(&self.stage.objective, &gathered, batch.as_ref(), &learnt, &times);
         figures.extend(more);
         let at = self.order.state();
@@ -208,8 +227,7 @@ where
         let lengths = batch.lengths(&all);
         let parts = (lengths.as_slice(), batch.members.as_slice());
         let clock = Instant::now();
-        // in f32 sampler and trainer agree to rounding, so that a pass over the completions would say nothing new
-        let agrees = self.stage.precision == Precision::F32;
+        let agrees = self.agrees(batch)?;
         let mut old = Some(batch.sampler.clone());
         let mut values = None;
         if options.has_critic() || (!agrees && self.reads_old()) {
@@ -228,6 +246,27 @@ where
         times.reference = clock.elapsed();
         (batch.old, batch.values, batch.reference) = (old, values, reference);
         Ok(())
+    }
+
+    /// Whether the sampler's log-probabilities are the trainer's. In f32 this program's own agree to rounding, so that a pass
+    /// over the completions would say nothing new; a server's are compared on the first group.
+    fn agrees(&self, batch: &Batch) -> Result<bool, TrainError> {
+        let Some(engine) = &self.engine else { return Ok(self.stage.precision == Precision::F32) };
+        let Some(first) = batch.members.first() else { return Ok(true) };
+        let model = Model { critic: None, ..self.model() };
+        let parts = (&batch.lengths(&[0])[..], std::slice::from_ref(first));
+        let [own, _] = model.score(&batch.samples, parts, self.stage.micro_batch_tokens)?;
+        let gaps: Vec<f64> =
+            own.iter().flatten().zip(batch.sampler[first.clone()].iter().flatten()).map(|(a, b)| (a - b).abs()).collect();
+        let (mean, most) = (gaps.iter().sum::<f64>() / gaps.len().max(1) as f64, gaps.iter().copied().fold(0.0, f64::max));
+        let (agreement, limit) = engine.tolerances();
+        if mean > limit {
+            return Err(engine.error(format!(
+                "its log-probabilities are {mean:.3} nats from the trainer's on average, more than max_difference {limit}: it \
+                 does not run this policy, or gives log-probabilities before the temperature"
+            )));
+        }
+        Ok(most <= agreement)
     }
 
     /// Whether log-probabilities of the old policy are read.
@@ -258,7 +297,8 @@ where
     }
 
     /// Runs to the end: metrics after each step, a checkpoint into `folder` every `checkpoint_every` steps, and `each` after
-    /// every step for whoever wants to look on.
+    /// every step for whoever wants to look on. Where a server does not answer, a checkpoint is written before the error is
+    /// returned.
     ///
     /// # Errors
     /// As [`OnlineRun::next_step`]; files that cannot be written.
@@ -269,7 +309,12 @@ where
         progress: &Progress,
         mut each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
+        loop {
+            let m = match self.next_step() {
+                Ok(Some(m)) => m,
+                Ok(None) => break,
+                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
+            };
             metrics.write(&m)?;
             progress.step(&m);
             each(&m);
@@ -327,13 +372,23 @@ impl<O> Stage<O> {
             if f.reads_world() && environment.world.is_none() {
                 return refuse("rewards", format!("has an entry `{name}` of the embedded world, but the data are a file's"));
             }
+            if let (RewardFunction::Aspect(a), Some(world)) = (f, environment.reward())
+                && !world.aspects().contains(&a.aspect.as_str())
+            {
+                let known = world.aspects().join(", ");
+                let problem = format!(
+                    "has an entry `{name}` of an aspect `{}`, which the world does not have; it has {known}",
+                    a.aspect
+                );
+                return refuse("rewards", problem);
+            }
             if !f.reads_truth() {
                 continue;
             }
             for row in prompts {
                 let problem = match &row.truth {
                     None => "has no truth".to_owned(),
-                    Some(truth) => match f.rate(&probe(row, truth), environment.world) {
+                    Some(truth) => match f.rate(&probe(row, truth), environment.reward()) {
                         Ok(_) => continue,
                         Err(e) => e.to_string(),
                     },

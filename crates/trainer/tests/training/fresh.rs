@@ -2,7 +2,7 @@
 use super::online::{STOP, environment, length, prompts};
 use super::{model, weights, word};
 use tropism_data::stream::Stream;
-use tropism_lm::{Config, Decoder, Loaded, Request, Sampler, Sampling, Sizes};
+use tropism_lm::{Config, Decoder, Loaded, LoraConfig, Request, Sampler, Sampling, Sizes, Targets};
 use tropism_objectives::{Dno, Dpo, Kto, MahDpo, Objective, Selm, Sft, Srpo, Tpo, Xpo};
 use tropism_trainer::*;
 
@@ -102,6 +102,18 @@ fn what_does_not_fit_is_named() {
     assert!(with(Kto::default().into(), |o| o.pairs.margin = 0.1).contains("`pairs` is set, but rows of kto"));
     assert!(with(Dpo::default().into(), |o| o.pairs.margin = f64::NAN).contains("`pairs.margin` is NaN"));
     assert!(with(Dpo::default().into(), |o| o.pairs.margin = -1.0).contains("`pairs.margin` is -1"));
+    let mut heads = stage(MahDpo::default());
+    heads.objective.heads = Some(HeadOptions::default());
+    heads.check().unwrap();
+    heads.freeze = vec!["*norm*".into()];
+    assert!(said(heads.clone()).contains("`freeze` is set beside `heads`"));
+    heads.freeze.clear();
+    heads.lora = Some(LoraConfig::new(1, 1.0, Targets::AllLinear));
+    assert!(said(heads).contains("`lora` is set beside `heads`"));
+    let judged = with(Xpo::default().into(), |o| {
+        o.rewards = [("judge".to_owned(), toml::from_str("function = { type = 'circle' }").unwrap())].into();
+    });
+    assert!(judged.contains("`rewards` has a judge"), "{judged}");
     let mut given = stage(Selm::default());
     given.objective.data_completions = true;
     given.objective.rollout.group = 1;

@@ -10,10 +10,14 @@ use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
 mod distil;
+#[cfg(feature = "http")]
+mod engine;
 mod feeds;
 mod fresh;
 mod online;
 mod reward;
+#[cfg(feature = "http")]
+mod server;
 mod shaped;
 
 const VOCAB: usize = 24;

@@ -2,6 +2,7 @@
 use super::{model, weights, word};
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tropism_data::record::Source;
 use tropism_data::tokens::TokenSample;
 use tropism_lm::{Batching, Decoder, Loaded, Request, Sampler, Sampling};
@@ -10,6 +11,7 @@ use tropism_policy_gradient::{
     Bnpo, Cispo, Dapo, Disco, DrGrpo, Drpo, Grpo, Gspo, KlPenalty, PolicyGradient, Ppo, ReinforcePlusPlus, Rloo,
     SamplerCorrection,
 };
+use tropism_rewards::{Reward, RewardError};
 use tropism_trainer::*;
 
 pub(super) const STOP: u32 = 1;
@@ -28,7 +30,7 @@ fn decode(tokens: &[u32]) -> Result<String, String> {
 }
 
 pub(super) fn environment() -> Environment<'static> {
-    Environment { stops: &[STOP], decode: &decode, world: None, models: None }
+    Environment::new(&[STOP], &decode)
 }
 
 /// Shorter is better.
@@ -80,7 +82,7 @@ fn trained(stage: &Stage<PolicyGradientOptions>, rows: &[PromptRow]) -> (Vec<f64
     (weights(run.policy()), seen)
 }
 
-fn figure(m: &StepMetrics, name: &str) -> f64 {
+pub(super) fn figure(m: &StepMetrics, name: &str) -> f64 {
     m.figures.get(name).and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("no {name} in {:?}", m.figures.keys()))
 }
 
@@ -336,4 +338,79 @@ fn stages_of_all_kinds_come_from_one_list_and_go_back() {
     assert!(said("name = 'g'\nlearning_rate = 1e-4\npolicy = {}").contains("unknown field `policy`"));
     assert!(said(&text.replace("reward_kl", "reward_k")).contains("unknown field `reward_k`"));
     assert!(said(&format!("objective = {{ method = 'sft' }}\n{text}")).contains("of one kind"));
+}
+
+/// A world that cannot rate texts that begin with some letters.
+struct Picky;
+
+impl Reward for Picky {
+    fn name(&self) -> &str {
+        "picky"
+    }
+
+    fn score(&self, _: &str, completion: &str, _: Option<&str>) -> Result<Option<f64>, RewardError> {
+        if completion.starts_with(['a', 'c', 'e']) {
+            return Err(RewardError::NoParts { reward: "picky".into() });
+        }
+        Ok(Some(-(completion.len() as f64)))
+    }
+}
+
+#[test]
+fn rewards_that_fail_are_counted_left_out_and_bounded() {
+    let world: Arc<dyn Reward> = Arc::new(Picky);
+    let environment = Environment { world: Some(&world), ..environment() };
+    let rows = prompts(10);
+    let mut stage = stage(Dapo::default());
+    stage.objective.rewards = BTreeMap::from([
+        ("length".to_owned(), length()),
+        ("picky".to_owned(), toml::from_str("function = { type = 'world' }").unwrap()),
+    ]);
+    stage.max_steps = Some(2);
+    let trained = |stage: &Stage<PolicyGradientOptions>| {
+        let mut run = OnlineRun::new(stage, &rows, model::<f64>(1), None, environment, 3).unwrap();
+        let first = run.next_step().map_err(|e| e.to_string())?.unwrap();
+        run.next_step().map_err(|e| e.to_string())?;
+        Ok::<_, String>((first, weights(run.policy())))
+    };
+    stage.objective.rollout.rating.max_failed = 1.0;
+    let (m, want) = trained(&stage).unwrap();
+    let failed = figure(&m, "rewards/picky/failed");
+    assert!(failed > 0.0 && failed < 1.0 && figure(&m, "rewards/picky/timed_out") == 0.0, "{failed}");
+    assert_eq!((figure(&m, "completions/dropped"), figure(&m, "rewards/length/failed")), (failed, 0.0));
+    // how many threads rate changes nothing
+    stage.objective.rollout.rating.threads = 7;
+    assert!(trained(&stage).unwrap().1 == want);
+    // at weight 0 a failure costs nothing
+    stage.objective.rewards.get_mut("picky").unwrap().weight = 0.0;
+    assert_eq!(figure(&trained(&stage).unwrap().0, "completions/dropped"), 0.0);
+    stage.objective.rollout.rating.max_failed = 0.0;
+    let said = trained(&stage).unwrap_err();
+    assert!(
+        said.contains("prompts.jsonl, row") && said.contains("`picky` has no result for") && said.contains("max_failed"),
+        "{said}"
+    );
+}
+
+#[test]
+fn stop_strings_end_completions_and_rewards_do_not_see_them() {
+    let rows = prompts(8);
+    let mut stage = stage(Dapo::default());
+    stage.max_steps = Some(1);
+    let (_, free) = trained(&stage, &rows);
+    stage.objective.rollout.stop = vec!["b".into(), "gh".into(), "d".into(), "k".into()];
+    let (_, cut) = trained(&stage, &rows);
+    let mean = |m: &[StepMetrics]| figure(&m[0], "completions/mean_length");
+    assert!(mean(&cut) < mean(&free) - 0.5, "{} {}", mean(&cut), mean(&free));
+    assert!(figure(&cut[0], "completions/clipped_ratio") < figure(&free[0], "completions/clipped_ratio"));
+    // "d" ends a completion and is not part of the text that is rated
+    let truths: Vec<PromptRow> = rows.iter().map(|r| PromptRow { truth: Some("d".into()), ..r.clone() }).collect();
+    stage.objective.rewards = BTreeMap::from([("length".into(), length()), ("exact".into(), exact())]);
+    stage.objective.rollout.max_new_tokens = 1;
+    assert_eq!(figure(&trained(&stage, &truths).1[0], "rewards/exact/mean"), 0.0);
+    stage.objective.rollout.stop.clear();
+    stage.objective.rollout.group = 60;
+    assert!(figure(&trained(&stage, &truths).1[0], "rewards/exact/mean") > 0.0);
+    stage.objective.rollout.stop = vec![String::new()];
+    assert!(stage.check().unwrap_err().to_string().contains("`rollout.stop` holds an empty text"));
 }

@@ -25,11 +25,13 @@ pub enum AnswerKind {
     Reasoned,
     /// Step by step, and then the same again one to three times: "… Let me check. …"
     Checked,
+    /// Step by step, with thanks before it and a wish behind it.
+    Courteous,
 }
 
 impl AnswerKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Terse,
         Self::Sentence,
         Self::Polite,
@@ -38,13 +40,14 @@ impl AnswerKind {
         Self::Evasive,
         Self::Reasoned,
         Self::Checked,
+        Self::Courteous,
     ];
 
     /// Number of wordings that this kind has.
     pub fn wordings(self) -> usize {
         match self {
             Self::Terse => 1,
-            Self::Sentence | Self::Reasoned => 2,
+            Self::Sentence | Self::Reasoned | Self::Courteous => 2,
             Self::Polite | Self::Hedging | Self::Rambling | Self::Evasive | Self::Checked => 3,
         }
     }
@@ -76,6 +79,9 @@ impl Task {
             AnswerKind::Checked => {
                 let once = self.reasoned(value, &number, 0);
                 format!("{once}{}", format!(" Let me check. {once}").repeat(1 + wording))
+            }
+            AnswerKind::Courteous => {
+                format!("thank you for asking! {} Have a nice day.", self.reasoned(value, &number, wording))
             }
         };
         capitalised(&text)

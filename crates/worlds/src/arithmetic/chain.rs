@@ -75,6 +75,18 @@ impl Task {
         1 + self.rest.len()
     }
 
+    /// Each step with its right result, in lower case: "seven plus five is twelve".
+    pub(super) fn worked(&self) -> Vec<String> {
+        let mut value = self.left;
+        let step = |step: Step| {
+            let (before, after) = (value, step.operation.apply(value, step.operand));
+            value = after;
+            let told = format!("{} {} {} is {}", spell(before), step.operation.word(), spell(step.operand), spell(after));
+            told.to_lowercase()
+        };
+        self.steps().map(step).collect()
+    }
+
     /// The steps one by one: "Seven plus five is twelve. Twelve minus three is nine." A result that is wrong by `offset`
     /// is so from step `at` on.
     pub(super) fn reasoning(&self, offset: i64, at: usize) -> String {

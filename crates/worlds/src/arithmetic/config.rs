@@ -123,6 +123,9 @@ pub struct Mix {
     /// Weight of [`AnswerKind::Checked`]. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub checked: f64,
+    /// Weight of [`AnswerKind::Courteous`]. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub courteous: f64,
     /// Probability that an answer that states a number states a near miss. Default 0.25.
     pub wrong: f64,
 }
@@ -130,7 +133,18 @@ pub struct Mix {
 impl Default for Mix {
     fn default() -> Self {
         let (terse, sentence, polite, hedging, rambling, evasive) = (0.10, 0.30, 0.10, 0.15, 0.25, 0.10);
-        Self { terse, sentence, polite, hedging, rambling, evasive, reasoned: 0.0, checked: 0.0, wrong: 0.25 }
+        Self {
+            terse,
+            sentence,
+            polite,
+            hedging,
+            rambling,
+            evasive,
+            reasoned: 0.0,
+            checked: 0.0,
+            courteous: 0.0,
+            wrong: 0.25,
+        }
     }
 }
 
@@ -146,7 +160,7 @@ impl Mix {
     /// When a weight is negative or not finite, all weights are 0 or their sum overflows, or
     /// `wrong` is no probability.
     pub fn check(&self) -> Result<(), WorldError> {
-        const KEYS: [&str; 8] = [
+        const KEYS: [&str; 9] = [
             "mix.terse",
             "mix.sentence",
             "mix.polite",
@@ -155,6 +169,7 @@ impl Mix {
             "mix.evasive",
             "mix.reasoned",
             "mix.checked",
+            "mix.courteous",
         ];
         for (key, weight) in KEYS.into_iter().zip(self.weights()) {
             if !(weight.is_finite() && weight >= 0.0) {
@@ -172,7 +187,7 @@ impl Mix {
     }
 
     /// The weights in the order of [`AnswerKind::ALL`].
-    pub(super) fn weights(&self) -> [f64; 8] {
+    pub(super) fn weights(&self) -> [f64; 9] {
         AnswerKind::ALL.map(|kind| match kind {
             AnswerKind::Terse => self.terse,
             AnswerKind::Sentence => self.sentence,
@@ -182,6 +197,7 @@ impl Mix {
             AnswerKind::Evasive => self.evasive,
             AnswerKind::Reasoned => self.reasoned,
             AnswerKind::Checked => self.checked,
+            AnswerKind::Courteous => self.courteous,
         })
     }
 }

@@ -4,9 +4,10 @@
 //! in correctness (right or a near miss), length (terse, a sentence, rambling) and style (plain,
 //! polite, hedging, evasive); the exact reward of any text follows from its parts, see
 //! [`RewardParts`]. With [`Chains`] the tasks are sums of several steps in three difficulties, and answers may reason step by
-//! step, also longer than is of use.
+//! step, also longer than is of use. [`Aspects`] scores an answer in four respects that pull in different directions.
 
 mod answer;
+mod aspects;
 mod chain;
 mod config;
 mod corpus;
@@ -16,6 +17,7 @@ mod task;
 use std::collections::BTreeMap;
 
 pub use answer::AnswerKind;
+pub use aspects::{ASPECTS, Aspects};
 pub use chain::{Chains, Difficulty, Step};
 pub use config::{ArithmeticConfig, Mix, RewardConfig};
 pub use corpus::Rated;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tropism_rewards::{Numeric, Reward, RewardError, Verdict, judged, number};
 
-use super::{Arithmetic, RewardConfig, Task, WORLD};
+use super::{ASPECTS, Arithmetic, RewardConfig, Task, WORLD};
 
 /// Words that take the edge off a statement.
 const HEDGES: [&str; 8] = ["maybe", "perhaps", "possibly", "probably", "might", "think", "guess", "suppose"];
@@ -103,6 +103,16 @@ impl Reward for Arithmetic {
     fn judge(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
         let truth = self.truth(prompt, truth)?;
         Ok(Some(truth.map_or(Verdict::Abstained, |truth| Numeric::default().verdict(completion, truth))))
+    }
+
+    fn aspects(&self) -> &[&str] {
+        &ASPECTS
+    }
+
+    /// One of the [`Aspects`](super::Aspects) of an answer to the world's own task with this prompt; `None` where there is
+    /// no such task.
+    fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
+        Ok(self.task_of(prompt).and_then(|task| self.aspects(task, completion).get(name)))
     }
 }
 

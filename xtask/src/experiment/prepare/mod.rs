@@ -15,6 +15,7 @@ use records::{Records, from_file, from_questions, from_world};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use tropism_data::DataError;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
@@ -392,8 +393,9 @@ impl Prepared {
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
         let (stops, tokenizer) = (self.stops(), &self.tokenizer);
         let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
-        let world = self.world.as_ref().map(|w| w as &dyn Reward);
-        f(&Environment { stops: &stops, decode: &decode, world, models: None })
+        let world = self.world.clone().map(|w| Arc::new(w) as Arc<dyn Reward>);
+        let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
+        f(&Environment { world: world.as_ref(), companions: Some(&companions), ..Environment::new(&stops, &decode) })
     }
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.
