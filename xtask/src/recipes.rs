@@ -3,7 +3,7 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 22] = [
+pub const RECIPES: [(&str, &str); 24] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
     ("online-dpo", include_str!("../recipes/online-dpo.toml")),
@@ -23,6 +23,8 @@ pub const RECIPES: [(&str, &str); 22] = [
     ("rto", include_str!("../recipes/rto.toml")),
     ("aligndistil", include_str!("../recipes/aligndistil.toml")),
     ("oprl", include_str!("../recipes/oprl.toml")),
+    ("ring", include_str!("../recipes/ring.toml")),
+    ("glyphs", include_str!("../recipes/glyphs.toml")),
     ("gsm8k", include_str!("../recipes/gsm8k.toml")),
     ("hh", include_str!("../recipes/hh.toml")),
     ("dpo", include_str!("../recipes/dpo.toml")),

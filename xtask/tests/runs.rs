@@ -1,6 +1,8 @@
 //! Whole runs over the command line.
 #![allow(clippy::unwrap_used)]
 mod common;
+#[path = "runs/denoise.rs"]
+mod denoise;
 #[path = "runs/fresh.rs"]
 mod fresh;
 #[path = "runs/models.rs"]

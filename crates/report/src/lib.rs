@@ -35,6 +35,7 @@ mod metrics;
 mod model;
 mod page;
 mod panels;
+mod pictures;
 mod plots;
 mod samples;
 mod write;
@@ -42,6 +43,9 @@ mod write;
 pub use error::ReportError;
 pub use evaluation::{Bar, Bin, Cell, Dot, Evaluation, Plot, PlotKind, Sample, Table, render_evaluation};
 pub use format::number;
-pub use model::{Better, ComparisonReport, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
+pub use model::{
+    Better, ComparisonReport, Curve, MetricRow, PictureForm, PictureSet, Pictures, Report, SampleAnswer, SampleRow,
+    StageReport,
+};
 pub use page::render;
 pub use write::{write, write_evaluation};

@@ -22,6 +22,8 @@ pub struct Report {
     pub comparisons: Vec<ComparisonReport>,
     /// Prompts with the answers of several stages side by side.
     pub samples: Vec<SampleRow>,
+    /// Samples of the stages as pictures.
+    pub pictures: Vec<Pictures>,
     /// The data audit as label and text: what was kept, dropped, cut.
     pub audit: Vec<(String, String)>,
 }
@@ -94,6 +96,52 @@ pub struct Curve {
     /// a note.
     #[serde(with = "nullable_points")]
     pub points: Vec<(f64, f64)>,
+}
+
+/// Samples of several stages, drawn alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pictures {
+    /// What is shown.
+    pub title: String,
+    /// What to look for.
+    pub note: String,
+    /// How a sample's numbers become a picture.
+    pub form: PictureForm,
+    /// The samples of each stage.
+    pub sets: Vec<PictureSet>,
+}
+
+/// How the numbers of a sample become a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PictureForm {
+    /// The first two are a place in the plane.
+    #[default]
+    Points,
+    /// Grey cells from −1 (paper) to 1 (ink), frame by frame, row by row; a clip is a strip of its frames.
+    Images {
+        /// Frames; 1 for a still.
+        frames: usize,
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// Horizontal middle and width of boxes of height 1, from below.
+    Boxes,
+}
+
+/// The samples of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PictureSet {
+    /// The stage.
+    pub stage: String,
+    /// Its samples; those with a number that is not finite are left out.
+    pub samples: Vec<Vec<f64>>,
+    /// A line below them.
+    pub note: String,
 }
 
 /// A prompt and what the stages answer to it.

@@ -2,6 +2,7 @@
 
 use crate::format::number;
 use crate::html::Html;
+use crate::pictures;
 use crate::{Report, ReportError, StageReport, metrics, panels, samples};
 
 const STYLE: &str = include_str!("style.css");
@@ -28,6 +29,7 @@ pub fn render(report: &Report) -> Result<String, ReportError> {
         }
         html.markup("</section>\n");
     }
+    pictures::pictures(&mut html, &report.pictures);
     for stage in &report.stages {
         stage_section(&mut html, stage)?;
     }

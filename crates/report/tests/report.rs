@@ -4,7 +4,8 @@
 mod evaluation;
 
 use tropism_report::{
-    Better, ComparisonReport, Curve, MetricRow, Report, ReportError, SampleAnswer, SampleRow, StageReport, render, write,
+    Better, ComparisonReport, Curve, MetricRow, PictureForm, PictureSet, Pictures, Report, ReportError, SampleAnswer,
+    SampleRow, StageReport, render, write,
 };
 
 fn curve(name: &str, n: usize, f: impl Fn(f64) -> f64) -> Curve {
@@ -254,4 +255,28 @@ fn writing_replaces_whole_files_and_leaves_nothing_behind() {
     assert!(write(&Report::default(), &taken).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     assert!(write(&Report::default(), "/").is_err());
+}
+
+#[test]
+fn samples_are_drawn_at_one_scale_and_nothing_is_loaded() {
+    let set = |stage: &str, samples: Vec<Vec<f64>>| PictureSet { stage: stage.into(), samples, note: "<note>".into() };
+    let page = |form, sets| {
+        let pictures = vec![Pictures { title: "Samples".into(), note: String::new(), form, sets }];
+        render(&Report { pictures, ..Report::default() }).unwrap()
+    };
+    let points = page(
+        PictureForm::Points,
+        vec![set("a<b", vec![vec![0.5, -0.5], vec![f64::NAN, 0.0], vec![9.0, 0.0]]), set("far", vec![vec![2.0, 0.0]])],
+    );
+    // the second set's point sets the scale of the first; the stray and the NaN are left out
+    assert!(points.contains("M23.8 23.8h0") && !points.contains("NaN") && points.contains("samples of a&lt;b"), "{points}");
+    assert!(points.contains("&lt;note&gt;"));
+    let mut image = vec![-1.0; 6];
+    image[1] = 1.0;
+    let form = PictureForm::Images { frames: 1, height: 2, width: 3 };
+    let images = page(form, vec![set("image", vec![image.clone(), image])]);
+    assert!(images.contains("M1 0h1v1h-1zM6 0h1v1h-1z"), "{images}");
+    let boxes = page(PictureForm::Boxes, vec![set("stack", vec![vec![0.0, 1.0, 0.2, 0.8]]), set("none", vec![])]);
+    assert_eq!(boxes.matches("<rect").count(), 2);
+    assert!([points, images, boxes].iter().all(|p| !p.contains("<img") && !p.contains("url(")));
 }

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use tropism_core::CoreError;
 use tropism_credit::CreditError;
 use tropism_data::DataError;
+use tropism_diffusion::DiffusionError;
+use tropism_diffusion::denoiser::DenoiserError;
 use tropism_lm::LmError;
 use tropism_objectives::ObjectiveError;
 use tropism_ops::OpsError;
@@ -112,6 +114,9 @@ pub enum TrainError {
     /// From token rewards, process rewards or distillation.
     #[error(transparent)]
     Credit(#[from] CreditError),
+    /// From a denoiser or its training.
+    #[error(transparent)]
+    Denoiser(#[from] DenoiserError),
     /// From an operation.
     #[error(transparent)]
     Ops(#[from] OpsError),
@@ -153,5 +158,11 @@ impl TrainError {
 impl From<dfdx::tensor::CpuError> for TrainError {
     fn from(e: dfdx::tensor::CpuError) -> Self {
         TrainError::Ops(e.into())
+    }
+}
+
+impl From<DiffusionError> for TrainError {
+    fn from(e: DiffusionError) -> Self {
+        TrainError::Denoiser(e.into())
     }
 }

@@ -17,6 +17,7 @@
 
 mod checkpoint;
 mod constants;
+pub mod denoise;
 mod distil;
 mod error;
 mod feed;

@@ -1,5 +1,6 @@
 //! `cargo xtask experiment`: one run from data to report.
 mod comparison;
+mod denoise;
 mod direction;
 mod distil;
 mod evaluate;
@@ -44,10 +45,14 @@ pub fn command(args: &ExperimentArgs) -> Result<(), XtaskError> {
     if args.seeds.is_some() {
         return Err(XtaskError::usage("--seeds is read by toys only", "run a recipe once for each seed, with --seed"));
     }
+    let text = recipes::find(name)?;
+    if denoise::is_one(&text) {
+        return denoise::command(name, &text, args);
+    }
     let mut sets = args.set.clone();
     sets.extend(args.seed.map(|s| format!("seed={s}")));
     sets.extend(args.memory_limit.as_ref().map(|l| format!("memory_limit={l:?}")));
-    let config = Experiment::parse(name, &recipes::find(name)?, &sets)?;
+    let config = Experiment::parse(name, &text, &sets)?;
     if args.dry_run {
         let prepared = prepare(config)?;
         println!("{}", prepared.config.to_toml()?);
@@ -64,6 +69,9 @@ pub fn command(args: &ExperimentArgs) -> Result<(), XtaskError> {
 }
 
 fn resume(folder: &Path) -> Result<(), XtaskError> {
+    if denoise::is_run(folder) {
+        return denoise::resume(folder);
+    }
     let run = RunFolder::open(folder)?;
     let prepared = prepare(run.config()?)?;
     run.check_same(&prepared)?;

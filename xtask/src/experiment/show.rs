@@ -118,7 +118,7 @@ fn compared(c: &ComparisonResult) -> ComparisonReport {
 }
 
 /// The curves of one stage, from the metrics file.
-fn curves(lines: &[Value], stage: &str) -> Vec<Curve> {
+pub(super) fn curves(lines: &[Value], stage: &str) -> Vec<Curve> {
     let mut curves: Vec<Curve> = vec![];
     for line in lines.iter().filter(|l| l["stage"] == stage) {
         let step = line["step"].as_f64().unwrap_or(0.0);
@@ -208,6 +208,7 @@ pub(super) fn write_report(
         final_metrics: results.len().checked_sub(1).map_or(vec![], |last| rows(results, last)),
         comparisons: comparisons.iter().map(compared).collect(),
         samples: samples(p, results),
+        pictures: vec![],
         audit: audit(p),
     };
     Ok(tropism_report::write(&report, run.path().join("report.html"))?)
