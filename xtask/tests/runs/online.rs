@@ -171,3 +171,62 @@ fn what_a_stage_with_rollouts_cannot_use_is_named() {
     assert!(said("stages.grpo.policy_gradient.mini_batches=4").contains("`mini_batches` is 4"));
     assert!(said("stages.grpo.policy_gradient.rollout.max_new_tokens=159").contains("no prompts"));
 }
+
+/// The same with rewards that pull apart, and a second stage to compare with.
+fn aspects() -> String {
+    let (head, _) = CHAINS.split_once("[[stages]]\nname = \"grpo\"").unwrap();
+    let stage = |name: &str, advantages: &str| {
+        format!(
+            r#"
+[[stages]]
+name = "{name}"
+init = "sft"
+learning_rate = 1e-3
+batch_size = 3
+max_steps = 2
+[stages.policy_gradient]
+loss = {{ method = "grpo" }}
+advantages = {{ method = "{advantages}" }}
+rollout = {{ group = 4, max_new_tokens = 12, stop = ["."] }}
+rewards.brief = {{ function = {{ type = "aspect", aspect = "brief" }} }}
+rewards.polite = {{ function = {{ type = "aspect", aspect = "polite" }} }}
+rewards.right = {{ weight = 0.0, function = {{ type = "correct" }} }}
+"#
+        )
+    };
+    let compared = "\n[[comparisons]]\nstage = \"apart\"\nbaseline = \"sum\"\n";
+    format!("{head}{}{}{compared}", stage("sum", "group_normalized"), stage("apart", "normalize_then_sum"))
+}
+
+#[test]
+fn aspects_difficulty_and_entropy_are_compared_between_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, out) = (dir.path().join("aspects.toml"), dir.path().join("out"));
+    fs::write(&file, aspects()).unwrap();
+    let go = |out: &Path| command(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap()]).output().unwrap();
+    let result = go(&out);
+    assert!(result.status.success(), "{}", text(&result.stderr));
+    let summary = json(out.join("summary.json"));
+    for metric in ["aspects/brief", "aspects/polite", "accuracy/hard", "entropy"] {
+        let value = summary["final"][metric]["value"].as_f64().unwrap_or_else(|| panic!("no {metric}"));
+        assert!((0.0..=6.0).contains(&value), "{metric}: {value}");
+        let gain = &summary["comparisons"][0]["metrics"][format!("{metric}_gain")];
+        assert!(gain["value"].is_number() && gain["low"].is_number(), "{metric}: {gain}");
+    }
+    assert!(summary["final"].get("aspects/steps").is_none(), "no reward reads it");
+    for (was, is, part) in [
+        ("aspect = \"polite\"", "aspect = \"loud\"", "which the world does not have; it has correct, brief, polite, steps"),
+        ("stop = [\".\"]", "stop = [\"\"]", "`rollout.stop` holds an empty text"),
+        (
+            "stop = [\".\"]",
+            "engine = { type = \"openai\", url = \"here\", model = \"m\", folder = \"p\" }",
+            "`url` that has to begin",
+        ),
+        ("stop = [\".\"]", "rating = { timeout_s = 0.0 }", "`rollout.rating` has timeout_s 0"),
+    ] {
+        fs::write(&file, aspects().replace(was, is)).unwrap();
+        let (bad, none) = (dir.path().join("bad"), dir.path().join("bad/config.toml"));
+        let said = text(&go(&bad).stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.replace("│ ", "").contains(part) && !none.exists(), "{part}: {said}");
+    }
+}
