@@ -166,7 +166,7 @@ fn what_a_stage_with_rollouts_cannot_use_is_named() {
     };
     assert!(said("stages.grpo.policy_gradient.loss.method=dappo").contains("did you mean `dapo`?"));
     assert!(said("stages.grpo.policy_gradient.rollout.groop=4").contains("did you mean `group`?"));
-    assert!(said("stages.grpo.distil={}").contains("stages.grpo.distil"));
+    assert!(said("stages.grpo.distill={}").contains("stages.grpo.distill"));
     assert!(said("stages.grpo.policy_gradient.rewards.correct.function.type=numerik").contains("did you mean `numeric`?"));
     assert!(said("stages.grpo.policy_gradient.mini_batches=4").contains("`mini_batches` is 4"));
     assert!(said("stages.grpo.policy_gradient.rollout.max_new_tokens=159").contains("no prompts"));
