@@ -18,7 +18,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Everything is f64 on the CPU. What is drawn at random follows from the seed alone, so figures do not depend on the
+//! The papers on denoisers train small networks of `tropism-diffusion` instead, with its losses, and judge them by samples; their toys go by
+//! their names alone, too (`diffusion-dpo`).
+//!
+//! Everything is f64 on the CPU, but for those networks, which are f32. What is drawn at random follows from the seed alone, so figures do not depend on the
 //! number of threads.
 
 mod checks;

@@ -146,7 +146,7 @@ impl DiffusionMethod for Awm {
 ///
 /// On-policy (`old = logp` held constant, the default) the gradient is that of `A · W(m, t)`: advantage-weighted matching. The policy
 /// term's *value* is then `−A` and says nothing. `A = 1` everywhere is plain flow matching. Samples with `A < 0` are pushed away. With
-/// [`Ratio::SumFirst`] a sample's rows share one ratio, of the mean of their stand-ins, and each has the sample's loss.
+/// [`Ratio::SumFirst`] a sample's rows share one ratio, of the mean of their stand-ins, and each has the sample's loss; a step is split between samples.
 ///
 /// The stand-in is no log-density; with uniform weights the ratio is biased. Stay on-policy or clip.
 ///

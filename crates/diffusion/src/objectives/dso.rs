@@ -86,7 +86,8 @@ pub fn dso_dro<P: Dim, E: Dtype, D: Device<E>, T: Tape<E, D>>(
 /// losses = T w (2 o − 1) e_θ     weights = 1
 /// ```
 ///
-/// With `balanced`, rows of each kind are scaled to the same total: `P/(2 n_o)` times as much. Otherwise a batch with more bad than good
+/// With `balanced`, rows of each kind are scaled to the same total, `P/(2 n_o)` times as much, so that a row's loss depends on the batch and
+/// a step must not be split. Otherwise a batch with more bad than good
 /// rows pushes errors up on the whole. For a balanced batch this is half of [`dso_dro()`] on its pairs. All outcomes 1 is plain training.
 ///
 /// Source: arXiv 2503.22677. The text prints a leading minus *and* `1 − 2 o`; dropping either one trains for bad samples.

@@ -55,7 +55,6 @@ impl fmt::Display for DiffusionKind {
 /// One batch of figures of the policy, with those of the reference where the kind has one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one per batch, and it is moved once")]
 pub enum DiffusionInput<P: Dim, K: Dim, E: Dtype, D: Device<E>, T = NoneTape> {
     /// See [`DiffusionKind::Pairs`].
     Pairs(PairErrors<P, E, D, T>, PairErrors<P, E, D>),

@@ -1,6 +1,6 @@
 //! Preference losses over errors and step log-densities.
 //!
-//! A loss is a pure function from figures of samples, on a tape, to [`LossTerms`](tropism_core::LossTerms): losses per row and each row's
+//! A loss is a pure function from figures of samples, on a tape, to [`LossTerms`]: losses per row and each row's
 //! weight in the denominator, never a mean. Figures are squared errors **averaged over dimensions**
 //! ([`squared_errors`](crate::prediction::squared_errors), [`segment_errors`]) or log-densities of steps, also averaged
 //! ([`step_logps`](crate::sample::step_logps)). Nothing here samples or runs a network.

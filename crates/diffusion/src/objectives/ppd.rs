@@ -97,7 +97,8 @@ pub fn user_embedding(chosen: &[Vec<f64>], rejected: &[Vec<f64>]) -> Result<Vec<
 pub fn mixed_embedding(users: &[Vec<f64>], weights: &[f64]) -> Result<Vec<f64>, DiffusionError> {
     CoreError::check_size("weights of users", users.len(), weights.len())?;
     let total: f64 = weights.iter().sum();
-    if !((total - 1.0).abs() < 1e-9) {
+    let off = (total - 1.0).abs();
+    if off.is_nan() || off > 1e-9 {
         return Err(DiffusionError::Value { what: "sum of the users' weights", row: 0, value: total, requirement: "1" });
     }
     let mut mixed = vec![0.0; users.first().map_or(0, Vec::len)];
