@@ -139,3 +139,13 @@ fn the_printed_table_holds_figures_and_verdicts() {
     assert!(text.contains("down > up          did not come out"), "{text}");
     assert!(text.contains("1.00e-9"), "{text}");
 }
+
+#[test]
+fn toys_of_denoisers_go_by_both_names() {
+    for row in ["awm", "d3po", "diffusion-dpo", "diffusion-dro", "dso", "inversion-dpo", "rankdpo", "smpo"] {
+        let (bare, whole) = (find(row).unwrap(), find(&format!("{row}-toy")).unwrap());
+        assert_eq!((bare.row, whole.row), (row, row));
+        assert!(bare.default_seeds() >= 3 && !bare.relations.is_empty());
+    }
+    assert!(find("simpo").is_none() && find("dpo").is_none());
+}

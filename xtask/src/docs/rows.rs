@@ -2,6 +2,7 @@
 use super::page::{Row, Section};
 use std::collections::BTreeMap;
 use tropism_credit::{Credit, CreditKind};
+use tropism_diffusion::objectives::DiffusionObjective;
 use tropism_objectives::golden::GoldenError;
 use tropism_objectives::{InputKind, Objective, Origin, Per};
 use tropism_policy_gradient::{Coupling, Field, Method, Need, PolicyGradient};
@@ -12,6 +13,7 @@ pub(super) fn sections(losses: &str) -> Result<Vec<Section>, GoldenError> {
         Section { title: "Preferences and demonstrations", krate: "objectives", rows: of_objectives(losses)? },
         Section { title: "Credit for tokens and steps", krate: "credit", rows: of_credit() },
         Section { title: "Policy gradients", krate: "policy-gradient", rows: of_policy_gradients(losses)? },
+        Section { title: "Denoisers and flows", krate: "diffusion", rows: of_diffusion() },
     ])
 }
 
@@ -49,6 +51,19 @@ fn of_credit() -> Vec<Row> {
         proof: letters(true, credit.input() == CreditKind::PairTokens, false),
     };
     Credit::defaults().iter().zip(tropism_credit::ORIGINS).map(row).collect()
+}
+
+/// The rows of `tropism-diffusion`; its reference figures are of samplers, none of losses.
+fn of_diffusion() -> Vec<Row> {
+    let row = |(objective, origin): (&DiffusionObjective, &Origin)| Row {
+        origin: *origin,
+        input: objective.input().to_string(),
+        reference: yes(objective.needs_reference()),
+        columns: objective.columns().iter().map(|c| c.name.to_owned()).collect(),
+        golden: 0,
+        proof: letters(true, false, false),
+    };
+    DiffusionObjective::defaults().iter().zip(tropism_diffusion::objectives::ORIGINS).map(row).collect()
 }
 
 /// The rows of `tropism-policy-gradient`.

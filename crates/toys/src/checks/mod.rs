@@ -15,18 +15,24 @@ macro_rules! toys {
 toys! {
     aligndistil
     asft
+    awm
     brain
     curry_dpo
+    d3po
     deep_research_rl
     densedpo
     did
+    diffusion_dpo
+    diffusion_dro
     disco
     dno
     dove
     dpo
     dporm
     drpo
+    dso
     egida
+    inversion_dpo
     irpo
     ld_dpo
     ln_dpo
@@ -39,6 +45,7 @@ toys! {
     ppd
     properties_3d
     r_to_q
+    rankdpo
     ranking_accuracy
     redi
     rpo
@@ -47,6 +54,7 @@ toys! {
     selm
     sft_bridge
     simpo
+    smpo
     srpo
     tars
     tgdpo
@@ -54,8 +62,13 @@ toys! {
     xpo
 }
 
-/// The toy of that name (`simpo-toy`).
+/// Papers on denoisers, whose toys are the only experiments: their names do without `-toy`.
+const DENOISERS: [&str; 10] =
+    ["awm", "d3po", "densedpo", "diffusion-dpo", "diffusion-dro", "dso", "inversion-dpo", "ppd", "rankdpo", "smpo"];
+
+/// The toy of that name (`simpo-toy`; those of denoisers also without `-toy`).
 pub fn find(name: &str) -> Option<&'static Toy> {
-    let row = name.strip_suffix("-toy")?;
+    let bare = || Some(name).filter(|name| DENOISERS.contains(name));
+    let row = name.strip_suffix("-toy").or_else(bare)?;
     TOYS.iter().find(|t| t.row == row)
 }

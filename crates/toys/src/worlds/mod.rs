@@ -10,6 +10,7 @@ pub(crate) mod lookup;
 mod policy;
 mod positions;
 mod random;
+pub(crate) mod ring;
 mod score_pairs;
 mod token_pairs;
 mod token_ppo;

@@ -340,7 +340,7 @@ fn stages_of_all_kinds_come_from_one_list_and_go_back() {
     assert!(said(&format!("objective = {{ method = 'sft' }}\n{text}")).contains("of one kind"));
 }
 
-/// A world that cannot rate texts that begin with some letters.
+/// A world that cannot rate texts of an even length.
 struct Picky;
 
 impl Reward for Picky {
@@ -349,7 +349,7 @@ impl Reward for Picky {
     }
 
     fn score(&self, _: &str, completion: &str, _: Option<&str>) -> Result<Option<f64>, RewardError> {
-        if completion.starts_with(['a', 'c', 'e']) {
+        if completion.len() % 2 == 0 {
             return Err(RewardError::NoParts { reward: "picky".into() });
         }
         Ok(Some(-(completion.len() as f64)))

@@ -115,7 +115,7 @@ fn pairs_are_learnt_and_figures_have_trls_names() {
     assert!(figure(last, "mean_reward") < figure(last, "max_reward") && !last.figures.contains_key("accuracy/reward"));
     // a head that always prefers the other side ends with the opposite order
     let Rows::Pairs(mut turned) = pairs(8) else { unreachable!() };
-    turned.iter_mut().for_each(|p| drop(p.numbers.insert("against".into(), -1.0)));
+    turned.iter_mut().for_each(|p| p.numbers.extend([("against".to_owned(), -1.0)]));
     let options = "heads = { for = {}, against = { column = 'against' } }";
     let both = Stage { epochs: 40, batch_size: 8, ..super::reward::stage(options) };
     let rows = Rows::Pairs(turned);
@@ -192,7 +192,7 @@ fn rows_must_say_something() {
     assert!(refusal(&stage("heads = { a = { column = 'kind' } }"), &pairs(3)).contains("`kind`, which not all rows have"));
     assert!(refusal(&stage("loss = { margin = 'column' }"), &pairs(3)).contains("`margin`"));
     let Rows::Pairs(mut mute) = pairs(3) else { unreachable!() };
-    mute.iter_mut().for_each(|p| drop(p.numbers.insert("kind".into(), 0.0)));
+    mute.iter_mut().for_each(|p| p.numbers.extend([("kind".to_owned(), 0.0)]));
     let e = refusal(&stage("heads = { a = { column = 'kind' } }"), &Rows::Pairs(mute));
     assert!(e.contains("`a` that no row says anything about"), "{e}");
 }

@@ -195,7 +195,8 @@ fn options_that_contradict_each_other_are_refused() {
     };
     assert!(refusal(bad, steps()).contains("updates 0"));
     assert!(
-        refusal(|s| drop(s.objective.token_rewards.as_mut().map(|t| t.rto.dpo_scale = 0.0)), tokens()).contains("dpo_scale")
+        refusal(|s| s.objective.token_rewards.iter_mut().for_each(|t| t.rto.dpo_scale = 0.0), tokens())
+            .contains("dpo_scale")
     );
     let rows = prompts(4);
     let stage = tokens();

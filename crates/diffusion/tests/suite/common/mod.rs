@@ -1,5 +1,10 @@
 //! What the tests share.
 
+pub(crate) mod pairs;
+pub(crate) mod plain;
+pub(crate) mod prove;
+pub(crate) mod solve;
+
 use dfdx::prelude::*;
 use tropism_diffusion::Samples;
 

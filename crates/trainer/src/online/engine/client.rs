@@ -2,8 +2,8 @@
 use super::options::OpenAiEngine;
 use serde_json::Value;
 use std::time::Duration;
-use ureq::Agent;
 use ureq::http::HeaderMap;
+use ureq::{Agent, Proxy};
 
 /// Longest body that is read, in bytes.
 const MAX_BODY: u64 = 64 << 20;
@@ -37,7 +37,7 @@ impl Client {
             .http_status_as_error(false)
             // a redirect could carry the key to another host
             .max_redirects(0)
-            .proxy(None)
+            .proxy(if options.is_local() { None } else { Proxy::try_from_env() })
             .max_idle_connections_per_host(options.concurrency)
             .user_agent(concat!("tropism/", env!("CARGO_PKG_VERSION")))
             .build()

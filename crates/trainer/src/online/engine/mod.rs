@@ -7,6 +7,7 @@ mod client;
 mod options;
 #[cfg(feature = "http")]
 mod remote;
+#[cfg(feature = "http")]
 mod reply;
 #[cfg(not(feature = "http"))]
 mod without;

@@ -1,7 +1,9 @@
 //! The options of a rollout by a server.
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
+#[cfg(feature = "http")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 use tropism_lm::WeightDtype;
 
@@ -115,6 +117,7 @@ fn max_difference() -> f64 {
 }
 
 /// Longest wait between two tries.
+#[cfg(feature = "http")]
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Keys of a request that carry what is sampled.
@@ -193,7 +196,7 @@ impl OpenAiEngine {
             return Some(format!("has `backoff_s` {}; it must be 0 or more", self.backoff_s));
         }
         for (key, value) in [("agreement", self.agreement), ("max_difference", self.max_difference)] {
-            if !(value >= 0.0) {
+            if value < 0.0 || value.is_nan() {
                 return Some(format!("has `{key}` {value}; it must be 0 or more"));
             }
         }
@@ -211,11 +214,22 @@ impl OpenAiEngine {
             Err(_) => Some(format!("reads a key from {variable}, which the environment does not have; set it")),
         }
     }
+}
 
+/// What the client asks the options.
+#[cfg(feature = "http")]
+impl OpenAiEngine {
     /// The whole address.
     pub(crate) fn completions(&self) -> String {
         let plain = self.url.trim_end_matches('/');
         if plain.ends_with("/completions") { plain.to_owned() } else { format!("{plain}/completions") }
+    }
+
+    /// Whether the server is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let host = self.url.split("://").nth(1).and_then(|r| r.split('/').next()).unwrap_or_default();
+        let host = host.rsplit_once(':').map_or(host, |(h, port)| if port.ends_with(']') { host } else { h });
+        host == "localhost" || host.starts_with("127.") || host == "[::1]"
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -241,6 +255,7 @@ impl OpenAiEngine {
 }
 
 /// Puts the folder's path in place of `{folder}`.
+#[cfg(feature = "http")]
 fn fill(value: &mut Value, folder: &str) {
     match value {
         Value::String(text) => *text = text.replace("{folder}", folder),
@@ -263,7 +278,7 @@ fn address_problem(url: &str) -> Option<&'static str> {
     (host.is_empty() || plain.contains(char::is_whitespace)).then_some("has no host, or spaces in it")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "http"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
