@@ -67,20 +67,20 @@ fn points(samples: &[&Vec<f64>], reach: f64, stage: &str) -> String {
 
 /// Grey cells as runs of one shade per row, a path for each shade.
 fn images(samples: &[&Vec<f64>], (frames, height, width): (usize, usize, usize), stage: &str) -> String {
-    let (high, wide) = (height as f64 + GAP, (frames * width) as f64 + (frames - 1).min(frames) as f64 + GAP);
+    let (high, wide) = (height as f64 + GAP, (frames * width + frames.saturating_sub(1)) as f64 + GAP);
     let across = if frames > 1 { 1 } else { ACROSS };
     let lines = samples.len().div_ceil(across).max(1);
     let mut out = frame(stage, -1.0, -1.0, across as f64 * wide, lines as f64 * high);
     let mut paths = vec![String::new(); SHADES + 1];
     for (i, sample) in samples.iter().enumerate() {
         let (left, top) = ((i % across) as f64 * wide, (i / across) as f64 * high);
-        for (f, cells) in sample.chunks_exact(height * width).enumerate() {
+        for (f, cells) in sample.chunks_exact((height * width).max(1)).enumerate() {
             let left = left + f as f64 * (width + 1) as f64;
             let _ = write!(
                 out,
                 "<path d=\"M{left} {top}h{width}v{height}h-{width}z\" fill=\"currentColor\" fill-opacity=\"0.06\"/>"
             );
-            for (r, row) in cells.chunks_exact(width).enumerate() {
+            for (r, row) in cells.chunks_exact(width.max(1)).enumerate() {
                 runs(row, |from, length, shade| {
                     let _ = write!(paths[shade], "M{} {}h{length}v1h-{length}z", left + from as f64, top + r as f64);
                 });

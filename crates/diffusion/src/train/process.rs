@@ -28,7 +28,7 @@ pub enum ProcessConfig {
     /// the rectified flow, predicting velocities
     Flow {
         /// training times are `σ(mean + sd · N(0, 1))` when this is given, else even
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         logit_normal: Option<[f64; 2]>,
     },
 }
