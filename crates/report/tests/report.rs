@@ -47,6 +47,7 @@ fn sample_report() -> Report {
     Report {
         experiment: "small-simpo".into(),
         seed: 7,
+        pictures: vec![],
         summary: vec![
             fact("Model", "llama, 134.5 M parameters"),
             fact("Training rows", "1 204"),
