@@ -33,7 +33,7 @@ fn worked_pair_with_its_gradient() {
 fn worked_batch_of_a_pair_and_its_swap() {
     let policy = PairErrors::new(vector(&[0.065, 0.26]), vector(&[0.26, 0.065])).unwrap();
     let terms = diffusion_dpo(policy, frozen(&[0.125, 0.10], &[0.10, 0.125]), &config()).unwrap();
-    close(&terms.diagnostics.get("rewards/margins").unwrap().to_vec(), &[2.2, -2.2], 1e-12);
+    close(terms.diagnostics.get("rewards/margins").unwrap(), &[2.2, -2.2], 1e-12);
     assert_eq!(terms.diagnostics.mean("rewards/accuracies"), Some(0.5));
     close(terms.diagnostics.get("error_changes/chosen").unwrap(), &[-0.06, 0.16], 1e-12);
     // L(z) − L(−z) = −z.

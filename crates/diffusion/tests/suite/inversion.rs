@@ -57,7 +57,8 @@ fn inverting_and_sampling_back_worked_numbers() {
         let grid: Vec<usize> = (0..moves).map(|i| i * 1000 / moves).collect();
         let x0 = rows(&[&[0.8]]);
         let options = options(renoise);
-        let points = invert(model(&schedule), &schedule, Prediction::Noise, &x0, &[grid.clone()], &options).unwrap();
+        let points =
+            invert(model(&schedule), &schedule, Prediction::Noise, &x0, std::slice::from_ref(&grid), &options).unwrap();
         let down: Vec<usize> = grid.into_iter().rev().collect();
         let moves = ddim_moves(&schedule, Prediction::Noise, &down, &Ddim::default()).unwrap();
         let last = points.last().unwrap();

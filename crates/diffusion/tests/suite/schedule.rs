@@ -90,7 +90,7 @@ fn elbo_weights_are_the_kl_three_ways() {
     let linear = schedule(BetaSchedule::Linear);
     let (eps, eps_hat) = ([0.5, -1.0], [0.3, -0.7]);
     let on_noise = elbo_weight(&linear, Prediction::Noise, 499, None).unwrap();
-    let squared: f64 = (0..2).map(|i| (eps[i] - eps_hat[i] as f64).powi(2)).sum();
+    let squared: f64 = (0..2).map(|i| f64::powi(eps[i] - eps_hat[i], 2)).sum();
     close(&[on_noise, on_noise * squared], &[0.0055081965, 7.16065546e-4], 1e-10);
     let snr = |t| linear.level(t).unwrap().snr();
     let on_data = elbo_weight(&linear, Prediction::Data, 499, None).unwrap();

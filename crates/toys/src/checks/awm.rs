@@ -32,7 +32,7 @@ pub(super) const TOY: Toy = Toy {
     arxiv: "2509.25050",
     claim: "Matching weighted by advantages is a policy gradient of far less variance than one on the steps of a sampler, the more so \
             with more steps.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above_value("ratio(awm to flow-grpo, S 10)", 3.0),
         Relation::above_value("ratio(awm to flow-grpo, S 40)", 20.0),

@@ -27,7 +27,7 @@ pub(super) const TOY: Toy = Toy {
     arxiv: "2311.13231",
     claim: "DPO on single denoising steps raises the reward without a reward model; the bound of the ratio keeps it near the modes while \
             the loss stays at ln 2.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above_value("reward(d3po, 30)", 0.5),
         Relation::below_value("modedist(d3po, 30)", 0.3),

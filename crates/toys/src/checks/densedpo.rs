@@ -36,7 +36,7 @@ pub(super) const TOY: Toy = Toy {
     title: "DenseDPO: Fine-Grained Temporal Preference Optimization for Video Diffusion Models",
     arxiv: "2506.03517",
     claim: "Pairs that share a clip, and labels by segment, keep the motion that preferences for clean clips take away.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above("same motion(structural)", "same motion(vanilla)"),
         Relation::above("high motion(structural, beta 10)", "high motion(vanilla, beta 10)"),

@@ -14,7 +14,7 @@ pub(super) const TOY: Toy = Toy {
     title: "Diffusion Model Alignment Using Direct Preference Optimization",
     arxiv: "2311.12908",
     claim: "Differences of denoising errors in place of log-ratios raise the reward; a small β over-optimises and leaves the modes.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above_value("reward(beta 1000)", 0.5),
         Relation::below_value("lost(beta 1000)", 0.1),

@@ -26,7 +26,7 @@ pub(super) const TOY: Toy = Toy {
     arxiv: "2510.18353",
     claim: "Experts ranked above the policy's own samples raise the reward, further with a larger margin, and the hinge stops by itself \
             before the samples collapse.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above_value("gain(margin 1, M 16)", 0.0),
         Relation::above_value("gain(margin 0.1, M 16)", 0.0),

@@ -18,7 +18,7 @@ pub(super) const TOY: Toy = Toy {
     arxiv: "2503.22677",
     claim: "Direct reward optimisation gets to stable samples faster than training on them and than DPO, and over-optimises without an \
             early stop.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above("stable(dro, 200)", "stable(sft, 200)"),
         Relation::above("stable(sft, 200)", "stable(dpo, 200)"),

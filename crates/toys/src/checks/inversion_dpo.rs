@@ -28,7 +28,7 @@ pub(super) const TOY: Toy = Toy {
     title: "Inversion-DPO: Precise and Efficient Post-Training for Diffusion Models",
     arxiv: "2507.11554",
     claim: "Inverted points with their recovered noise as target raise the reward; the released form has no direction to go.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above_value("reward(target)", 0.5),
         Relation::near_value("reward(released)", 0.0, 0.3),

@@ -28,7 +28,7 @@ pub(super) const TOY: Toy = Toy {
     title: "Personalized Preference Fine-tuning of Diffusion Models",
     arxiv: "2501.06655",
     claim: "A denoiser told a user's embedding serves new users from four pairs, where one trained on pooled preferences stays at the base.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above_value("win rate(ppd, beta 100)", 0.65),
         Relation::near_value("win rate(pooled, beta 100)", 0.5, 0.03),

@@ -20,7 +20,7 @@ pub(super) const TOY: Toy = Toy {
     title: "Scalable Ranked Preference Optimization for Text-to-Image Generation",
     arxiv: "2410.18013",
     claim: "Weights by discounted gains make more of a ranking than all pairs alike or a single pair do.",
-    chance: Chance::Seeds(3),
+    chance: Chance::Seeds(5),
     relations: &[
         Relation::above("reward(ranked)", "reward(all pairs)"),
         Relation::above("reward(all pairs)", "reward(one pair)"),

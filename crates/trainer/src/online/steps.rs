@@ -59,14 +59,15 @@ fn split(ends: &[bool]) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::split;
+    use std::slice::from_ref;
 
     #[test]
     fn steps_cover_a_completion() {
         let (y, n) = (true, false);
         assert_eq!(split(&[n, y, n, n, y, n]), [0..2, 2..6]);
         assert_eq!(split(&[n, y, n, n]), [0..2, 2..4]);
-        assert_eq!(split(&[n, n, y]), [0..3]);
-        assert_eq!(split(&[n]), [0..1]);
+        assert_eq!(split(&[n, n, y]), from_ref(&(0..3)));
+        assert_eq!(split(&[n]), from_ref(&(0..1)));
         assert_eq!(split(&[y, y]), [0..1, 1..2]);
     }
 }
