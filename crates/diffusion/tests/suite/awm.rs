@@ -3,7 +3,8 @@
 use dfdx::prelude::*;
 use proptest::prelude::*;
 use tropism_diffusion::objectives::*;
-use tropism_diffusion::prediction::squared_errors;
+use tropism_diffusion::prediction::{Prediction, squared_errors};
+use tropism_diffusion::schedule::Level;
 
 use crate::common::{close, rows, vector};
 
@@ -227,4 +228,40 @@ fn correlation(pairs: &[(f64, f64)]) -> f64 {
     let moment = |f: &dyn Fn(&(f64, f64)) -> f64| pairs.iter().map(f).sum::<f64>();
     let both = moment(&|p| (p.0 - a) * (p.1 - b));
     both / (moment(&|p| (p.0 - a).powi(2)) * moment(&|p| (p.1 - b).powi(2))).sqrt()
+}
+
+/// Data, noise and the step's noise are independent and standard normal; what follows from them is linear.
+fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// Variance of `a` once `b` is known.
+fn given(a: [f64; 3], b: [f64; 3]) -> f64 {
+    dot(a, a) - dot(a, b).powi(2) / dot(b, b)
+}
+
+/// The variance of the velocity that regression sees at `x_t`: the one of the clean pair, and the one that the state a step
+/// before would have needed, which is what the log-density of a sampler's step regresses on.
+#[test]
+fn the_targets_of_steps_are_noisier_than_those_of_data() {
+    for (t, delta, want) in [(0.5, 0.1, 5.2), (0.5, 0.05, 10.1), (0.5, 0.025, 20.05), (0.5, 0.01, 50.02), (0.8, 0.1, 14.365)]
+    {
+        let (now, before) = (Level::flow(t).unwrap(), Level::flow(t - delta).unwrap());
+        // x_s = (1 − s) x₀ + s z and x_t = r x_s + √(t² − r² s²) z'
+        let r = now.signal / before.signal;
+        let x_s = [before.signal, before.noise, 0.0];
+        let x_t = [now.signal, r * before.noise, (now.noise.powi(2) - (r * before.noise).powi(2)).sqrt()];
+        let (data, noise) = Prediction::Velocity.factors(now);
+        // ε is what x_t holds beside the data
+        let clean = [data, noise * x_t[1] / now.noise, noise * x_t[2] / now.noise];
+        close(&[given(clean, x_t)], &[if t == 0.5 { 2.0 } else { 1.4706 }], 1e-4);
+        // E[x_s | x_t, x₀] = a x_t + b x₀, in which x₀ follows from the velocity
+        let a = before.noise.powi(2) * r / now.noise.powi(2);
+        let b = before.signal - a * now.signal;
+        let to = Prediction::Velocity.to(Prediction::Data, now).unwrap();
+        let noisy: [f64; 3] = std::array::from_fn(|i| (x_s[i] - (a + b * to.state) * x_t[i]) / (b * to.output));
+        close(&[given(noisy, x_t)], &[want], 1e-3);
+        // both have the same mean there
+        close(&[dot(noisy, x_t)], &[dot(clean, x_t)], 1e-12);
+    }
 }

@@ -1,9 +1,13 @@
 //! Diffusion-DRO: worked numbers and identities.
 
 use tropism_diffusion::objectives::*;
+use tropism_diffusion::prediction::Prediction;
+use tropism_diffusion::sample::{Ddim, ddim_moves, trajectory};
+use tropism_diffusion::schedule::{BetaSchedule, NoiseSchedule};
+use tropism_diffusion::{DiffusionError, Stream};
 
-use crate::common::close;
 use crate::common::pairs::{from_outputs, frozen, solved};
+use crate::common::{Rows, close, rows};
 
 fn config(margin: f64) -> DiffusionDro {
     DiffusionDro::default().with_margin(margin)
@@ -64,4 +68,19 @@ fn a_constant_on_both_experts_changes_nothing_and_pieces_are_linear() {
     close(&[both.0], &[0.1], 1e-12);
     assert_eq!((both.1, both.2), (vec![0.5, 0.0], vec![-0.5, 0.0]));
     assert!(config(-0.1).check().is_err());
+}
+
+/// What a buffer of the policy's ways keeps is what the policy says at their states, until the next sync.
+#[test]
+fn a_buffer_holds_what_the_policy_says() {
+    let schedule = NoiseSchedule::new(BetaSchedule::Linear, 100).unwrap();
+    let moves = ddim_moves(&schedule, Prediction::Noise, &[99, 66, 33, 0], &Ddim::default().with_eta(1.0)).unwrap();
+    let policy = |scale: f64| move |x: &Rows, t: &[f64]| Ok::<_, DiffusionError>(x.clone() * (scale * (1.0 + t[0] / 100.0)));
+    let start = rows(&[&[0.3, -1.1], &[0.7, 0.2]]);
+    let kept = trajectory(policy(0.4), &moves, &start, &mut Stream::new(3, 0)).unwrap();
+    for (i, one) in moves.iter().enumerate() {
+        let says = |scale| policy(scale)(&kept.states[i], &[one.t; 2]).unwrap().as_vec();
+        assert_eq!(kept.outputs[i].as_vec(), says(0.4));
+        assert_ne!(kept.outputs[i].as_vec(), says(0.5), "after a sync it is stale");
+    }
 }

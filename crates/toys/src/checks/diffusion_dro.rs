@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use dfdx::prelude::*;
+use tropism_diffusion::DiffusionError;
 use tropism_diffusion::denoiser::{Condition, DenoiserError};
 use tropism_diffusion::objectives::{DiffusionDro, PairErrors, diffusion_dro};
 use tropism_diffusion::sample::{Trajectory, trajectory};
@@ -62,21 +63,24 @@ fn run(seed: u64) -> Result<Figures, ToyError> {
     ring.report(&mut figures, "sft", sft.model())?;
     for (margin, every) in [(1.0, 16), (0.1, 16), (0.001, 16), (0.1, 1), (0.001, 1)] {
         let training = Training::new(ring.base.clone(), config.clone())?;
-        let model = train(&ring, &experts, training, margin, every)?;
+        let (model, steps) = train(&ring, &experts, training, margin, every)?;
         let name = format!("margin {margin}, M {every}");
+        figures.push(format!("steps({name})"), "", steps as f64);
         let judged = ring.report(&mut figures, &name, &model)?;
         figures.push(format!("gain({name})"), "", judged.reward - base.reward);
     }
     Ok(figures)
 }
 
+/// The model, and how many steps it took: training ends where a sample or a gradient leaves the numbers, and a step that does changes no
+/// weight.
 fn train(
     ring: &Ring,
     experts: &[f64],
     mut training: Training<Net, f32>,
     margin: f64,
     every: u64,
-) -> Result<Net, ToyError> {
+) -> Result<(Net, u64), ToyError> {
     let config = DiffusionDro::default().with_margin(margin);
     let (moves, mut stream) = (ring.process.moves(MOVES)?, ring.stream(5));
     let (mut policy, mut buffer) = (ring.base.clone(), VecDeque::new());
@@ -85,7 +89,10 @@ fn train(
             policy = training.model().clone();
         }
         let start = points(&stream.normals(2 * ROWS))?;
-        buffer.push_back(trajectory(say(&ring.process, &policy), &moves, &start, &mut stream)?);
+        match trajectory(say(&ring.process, &policy), &moves, &start, &mut stream) {
+            Err(DiffusionError::NotFinite { .. }) => break,
+            way => buffer.push_back(way?),
+        }
         if buffer.len() > BUFFER {
             buffer.pop_front();
         }
@@ -94,16 +101,21 @@ fn train(
         let own = states(&buffer, &drawn, &times, ring.process.scale())?;
         let data = points(&picked(experts, &batch(experts.len() / 2, ROWS, &mut stream)))?;
         let expert = ring.process.noise(&data, &points(&stream.normals(2 * ROWS))?, &times)?;
-        training.step(|model, _, tape| {
+        let taken = training.step(|model, _, tape| {
             let none = Condition::none();
             let frozen = |at| errors_at(&ring.base, at, &none, NoneTape);
             let learner =
                 PairErrors::new(errors_at(model, &expert, &none, tape)?, errors_at(model, &own, &none, Traced::default())?)?;
             let reference = PairErrors::new(frozen(&expert)?, frozen(&own)?)?;
             Ok(diffusion_dro(learner, reference, &config)?)
-        })?;
+        });
+        match taken {
+            Err(DenoiserError::NotFinite { .. }) => break,
+            taken => taken.map(drop)?,
+        }
     }
-    Ok(training.into_model())
+    let steps = training.done();
+    Ok((training.into_model(), steps))
 }
 
 /// A state of the buffer for each row, with what the policy said there.
