@@ -21,6 +21,7 @@ pub mod denoise;
 mod distil;
 mod error;
 mod feed;
+mod follow;
 mod forward;
 mod kept;
 mod metrics;

@@ -2,6 +2,7 @@
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
 use crate::feed::Feed;
+use crate::follow::{Steps, steps};
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
 use crate::reference::{ReferenceLogps, reference_logps};
@@ -230,21 +231,12 @@ where
         metrics: &mut Metrics,
         folder: &Path,
         progress: &Progress,
-        mut each: impl FnMut(&StepMetrics),
+        each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
-            metrics.write(&m)?;
-            progress.step(&m);
-            each(&m);
-            let every = self.stage.checkpoint_every;
-            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
-                self.save(folder, metrics.bytes())?;
-            }
-        }
-        progress.finish();
-        Ok(())
+        self.follow(metrics, folder, progress, each)
     }
 }
+steps!(StageRun);
 
 /// Whether stage, rows and reference go together.
 fn check(stage: &Stage, rows: &Rows, reference: bool) -> Result<(), TrainError> {

@@ -2,6 +2,7 @@
 use super::options::DistilOptions;
 use super::pass::{aligned, distilled};
 use crate::error::TrainError;
+use crate::follow::{Steps, steps};
 use crate::metrics::{Metrics, StepMetrics};
 use crate::online::{Environment, PromptRow, sample};
 use crate::optimiser::clipped_step;
@@ -265,21 +266,12 @@ where
         metrics: &mut Metrics,
         folder: &Path,
         progress: &Progress,
-        mut each: impl FnMut(&StepMetrics),
+        each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
-            metrics.write(&m)?;
-            progress.step(&m);
-            each(&m);
-            let every = self.stage.checkpoint_every;
-            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
-                self.save(folder, metrics.bytes())?;
-            }
-        }
-        progress.finish();
-        Ok(())
+        self.follow(metrics, folder, progress, each)
     }
 }
+steps!(DistilRun);
 
 impl Sums {
     fn add(&mut self, figure: &Distillation, tokens: &[tropism_credit::DistilToken], beta: f64) {

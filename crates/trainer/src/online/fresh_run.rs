@@ -6,6 +6,7 @@ use super::fresh_rows::Pools;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
+use crate::follow::{Steps, steps};
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
 use crate::reference::reference_logps;
@@ -299,26 +300,12 @@ where
         metrics: &mut Metrics,
         folder: &Path,
         progress: &Progress,
-        mut each: impl FnMut(&StepMetrics),
+        each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        loop {
-            let m = match self.next_step() {
-                Ok(Some(m)) => m,
-                Ok(None) => break,
-                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
-            };
-            metrics.write(&m)?;
-            progress.step(&m);
-            each(&m);
-            let every = self.stage.checkpoint_every;
-            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
-                self.save(folder, metrics.bytes())?;
-            }
-        }
-        progress.finish();
-        Ok(())
+        self.follow(metrics, folder, progress, each)
     }
 }
+steps!(FreshRun);
 
 impl Stage<FreshOptions> {
     /// What has to be the same for a checkpoint to go on.

@@ -9,6 +9,7 @@ use super::pass::{Model, VALUE};
 use super::process::Process;
 use super::rewards::{Completion, RewardFunction, WeightedReward};
 use crate::error::TrainError;
+use crate::follow::{Steps, steps};
 use crate::metrics::{Metrics, StepMetrics};
 use crate::progress::Progress;
 use crate::schedule::learning_rate;
@@ -308,26 +309,12 @@ where
         metrics: &mut Metrics,
         folder: &Path,
         progress: &Progress,
-        mut each: impl FnMut(&StepMetrics),
+        each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        loop {
-            let m = match self.next_step() {
-                Ok(Some(m)) => m,
-                Ok(None) => break,
-                Err(e) => return Err(e.kept_by(|| self.save(folder, metrics.bytes()))),
-            };
-            metrics.write(&m)?;
-            progress.step(&m);
-            each(&m);
-            let every = self.stage.checkpoint_every;
-            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
-                self.save(folder, metrics.bytes())?;
-            }
-        }
-        progress.finish();
-        Ok(())
+        self.follow(metrics, folder, progress, each)
     }
 }
+steps!(OnlineRun);
 
 impl Stage<PolicyGradientOptions> {
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.

@@ -2,6 +2,7 @@
 use super::options::{Aspect, RewardModelOptions};
 use super::score::{Read, RewardCard, RewardModel, Spread};
 use crate::error::TrainError;
+use crate::follow::{Steps, steps};
 use crate::metrics::{Metrics, StepMetrics};
 use crate::optimiser::clipped_step;
 use crate::progress::Progress;
@@ -270,21 +271,12 @@ where
         metrics: &mut Metrics,
         folder: &Path,
         progress: &Progress,
-        mut each: impl FnMut(&StepMetrics),
+        each: impl FnMut(&StepMetrics),
     ) -> Result<(), TrainError> {
-        while let Some(m) = self.next_step()? {
-            metrics.write(&m)?;
-            progress.step(&m);
-            each(&m);
-            let every = self.stage.checkpoint_every;
-            if every > 0 && self.step.is_multiple_of(every) && self.step < self.total() {
-                self.save(folder, metrics.bytes())?;
-            }
-        }
-        progress.finish();
-        Ok(())
+        self.follow(metrics, folder, progress, each)
     }
 }
+steps!(RewardRun);
 
 /// TRL's figures of a reward trainer: over all heads, and by head where there are several.
 fn figures(seen: &BTreeMap<String, Seen>) -> Map<String, Value> {
