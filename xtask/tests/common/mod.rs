@@ -1,5 +1,7 @@
 //! Running the command line in a folder of its own.
 #![allow(clippy::unwrap_used, dead_code)]
+use serde_json::Value;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -20,6 +22,28 @@ pub(crate) fn run(args: &[&str]) -> Output {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs the experiment `recipe` in `dir`, into its folder `name`, with `--set` for each of `sets`.
+pub(crate) fn experiment(dir: &Path, recipe: &str, name: &str, sets: &[&str]) -> Output {
+    let (file, out) = (dir.join("experiment.toml"), dir.join(name));
+    fs::write(&file, recipe).unwrap();
+    let mut c = command(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    sets.iter().for_each(|s| {
+        c.args(["--set", s]);
+    });
+    c.output().unwrap()
+}
+
+/// The lines of a run's metrics file, without times.
+pub(crate) fn lines(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let untimed = |l: &str| {
+        let mut line: Value = serde_json::from_str(l).unwrap();
+        line.as_object_mut().unwrap().retain(|k, _| !k.starts_with("time/"));
+        line
+    };
+    text.lines().map(untimed).collect()
 }
 
 /// A world small enough for a test of seconds.

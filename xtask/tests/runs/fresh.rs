@@ -1,5 +1,5 @@
 //! Runs whose stages make their rows of fresh samples, or learn from revisions.
-use crate::common::{command, text};
+use crate::common::{experiment, text};
 use crate::json;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -91,13 +91,7 @@ baseline = "model"
 "#;
 
 fn go(dir: &Path, name: &str, text: &str, sets: &[&str]) -> Output {
-    let (file, out) = (dir.join("fresh.toml"), dir.join(name));
-    fs::write(&file, text).unwrap();
-    let mut c = command(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap()]);
-    sets.iter().for_each(|s| {
-        c.args(["--set", s]);
-    });
-    c.output().unwrap()
+    experiment(dir, text, name, sets)
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Runs whose stages read models that earlier stages made: reward models, guides, teachers.
-use crate::common::{command, text};
+use crate::common::{command, experiment, lines, text};
 use crate::json;
-use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -103,24 +102,7 @@ baseline = "rto"
 "#;
 
 fn go(dir: &Path, name: &str, sets: &[&str]) -> Output {
-    let (file, out) = (dir.join("all.toml"), dir.join(name));
-    fs::write(&file, ALL).unwrap();
-    let mut c = command(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap()]);
-    sets.iter().for_each(|s| {
-        c.args(["--set", s]);
-    });
-    c.output().unwrap()
-}
-
-/// The lines of the metrics file, without times.
-fn lines(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let untimed = |l: &str| {
-        let mut line: Value = serde_json::from_str(l).unwrap();
-        line.as_object_mut().unwrap().retain(|k, _| !k.starts_with("time/"));
-        line
-    };
-    text.lines().map(untimed).collect()
+    experiment(dir, ALL, name, sets)
 }
 
 #[test]
@@ -166,7 +148,7 @@ fn stages_read_what_earlier_ones_made_and_a_killed_run_resumes() {
 /// Kills a run once a stage has a checkpoint, resumes it, and compares.
 fn killed_in(dir: &Path, stage: &str) {
     let (whole, cut) = (dir.join("whole"), dir.join(format!("cut-{stage}")));
-    let file = dir.join("all.toml");
+    let file = dir.join("experiment.toml");
     let mut child = command(&["experiment", file.to_str().unwrap(), "--out", cut.to_str().unwrap()])
         .stderr(std::process::Stdio::null())
         .spawn()

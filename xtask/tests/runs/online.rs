@@ -1,5 +1,5 @@
 //! Runs whose stages sample.
-use crate::common::{command, golden, text};
+use crate::common::{command, experiment, golden, lines, text};
 use crate::json;
 use serde_json::Value;
 use std::fs;
@@ -57,24 +57,7 @@ rewards.world = { weight = 0.0, function = { type = "world" } }
 "#;
 
 fn go(dir: &Path, name: &str, sets: &[&str]) -> Output {
-    let (file, out) = (dir.join("chains.toml"), dir.join(name));
-    fs::write(&file, CHAINS).unwrap();
-    let mut c = command(&["experiment", file.to_str().unwrap(), "--out", out.to_str().unwrap()]);
-    sets.iter().for_each(|s| {
-        c.args(["--set", s]);
-    });
-    c.output().unwrap()
-}
-
-/// The lines of the metrics file, without times.
-fn lines(run: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let untimed = |l: &str| {
-        let mut line: Value = serde_json::from_str(l).unwrap();
-        line.as_object_mut().unwrap().retain(|k, _| !k.starts_with("time/"));
-        line
-    };
-    text.lines().map(untimed).collect()
+    experiment(dir, CHAINS, name, sets)
 }
 
 #[test]
@@ -104,7 +87,7 @@ fn a_killed_run_with_rollouts_resumes_to_the_same_model() {
     let longer = "stages.grpo.max_steps=30";
     assert!(go(dir.path(), "whole", &[longer]).status.success());
     let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
-    let file = dir.path().join("chains.toml");
+    let file = dir.path().join("experiment.toml");
     let mut child = command(&["experiment", file.to_str().unwrap(), "--out", cut.to_str().unwrap(), "--set", longer])
         .stderr(std::process::Stdio::null())
         .spawn()
