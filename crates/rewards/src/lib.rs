@@ -9,7 +9,8 @@
 //! - [`mod@format`] asks for sections, [`repetition`] takes something off for phrases that come again;
 //! - [`length`] counts words and takes something off for over-long answers;
 //! - [`circle`] is a judge of two answers whose preferences go in a circle;
-//! - [`combine`] adds named rewards with weights.
+//! - [`combine`] adds named rewards with weights;
+//! - [`episodes`] is the interface of worlds that answer back, in which a policy acts by turns.
 //!
 //! Every judgement is bounded in time: text past [`JUDGED_CHARACTERS`] characters is not looked at
 //! (see [`judged()`]).
@@ -30,6 +31,7 @@
 
 pub mod circle;
 pub mod combine;
+pub mod episodes;
 pub mod error;
 pub mod exact;
 pub mod format;
@@ -45,6 +47,7 @@ pub mod verdict;
 
 pub use circle::{Circle, STYLES};
 pub use combine::{Combined, Part, Score};
+pub use episodes::Episodes;
 pub use error::RewardError;
 pub use exact::Exact;
 pub use format::Format;

@@ -1,6 +1,6 @@
 //! The interface of all reward functions.
 
-use crate::{RewardError, Verdict};
+use crate::{Episodes, RewardError, Verdict};
 
 /// A function from a prompt and a completion (and, where there is one, a known truth) to a number.
 ///
@@ -41,6 +41,11 @@ pub trait Reward: Send + Sync {
         let _ = (name, prompt, completion);
         Ok(None)
     }
+
+    /// The world as one that answers back, where completions are episodes of several turns.
+    fn episodes(&self) -> Option<&dyn Episodes> {
+        None
+    }
 }
 
 impl<R: Reward + ?Sized> Reward for Box<R> {
@@ -55,11 +60,16 @@ impl<R: Reward + ?Sized> Reward for Box<R> {
     fn judge(&self, prompt: &str, completion: &str, truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
         (**self).judge(prompt, completion, truth)
     }
+
     fn aspects(&self) -> &[&str] {
         (**self).aspects()
     }
 
     fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
         (**self).aspect(name, prompt, completion)
+    }
+
+    fn episodes(&self) -> Option<&dyn Episodes> {
+        (**self).episodes()
     }
 }
