@@ -85,6 +85,11 @@ impl Answer {
         self.end != End::Length
     }
 
+    /// Number of tokens that the model wrote.
+    pub fn written(&self) -> usize {
+        self.tokens.len() - self.given.iter().map(Range::len).sum::<usize>()
+    }
+
     /// The parts of `tokens` that the model wrote, in order.
     pub fn turns(&self) -> Vec<Range<usize>> {
         written(&self.given, self.tokens.len())
