@@ -401,7 +401,7 @@ impl Prepared {
         let between = |text: &str, last: Option<u32>| tokenizer.between_turns(SAYS, text, last).map_err(|e| e.to_string());
         let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
         let environment = Environment::new(&stops, &decode);
-        let (world, between, companions) = (self.world.as_ref(), Some(&between as &Between), Some(&companions as _));
+        let (world, between, companions) = (self.world.as_ref(), Some(&between as &Between<'_>), Some(&companions as _));
         f(&Environment { world, between, companions, ..environment })
     }
 
