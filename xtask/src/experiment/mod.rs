@@ -6,6 +6,7 @@ mod distil;
 mod evaluate;
 pub(crate) mod folder;
 mod further;
+mod held;
 mod memory;
 pub(crate) mod pipeline;
 mod prepare;
