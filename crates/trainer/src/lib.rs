@@ -17,6 +17,7 @@
 
 mod checkpoint;
 mod constants;
+mod coupled;
 pub mod denoise;
 mod distil;
 mod error;

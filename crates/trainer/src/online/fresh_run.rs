@@ -318,10 +318,12 @@ impl Stage<FreshOptions> {
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
     ///
     /// # Errors
-    /// As [`Stage::check`], and for the rewards as the stages of a policy gradient.
+    /// As [`Stage::check`], and for the rewards as the stages of a policy gradient; a loss that compares rows of which a step
+    /// may make more than fit into a micro-batch.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
         self.check_rewards(&self.objective.rewards, prompts, environment)?;
+        self.check_fresh_split(prompts)?;
         let bare = prompts.iter().find(|p| self.objective.data_completions && p.given.is_empty());
         match bare {
             None => Ok(()),

@@ -123,6 +123,16 @@ fn what_does_not_fit_is_named() {
         bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl, row 1"),
         "{bare}"
     );
+    // two aspects of six prompts of at most three tokens, each a pair of at most 16
+    let mut coupled = stage(MahDpo::default());
+    opposed(&mut coupled);
+    let longest = prompts(13).iter().map(|p| p.tokens.len()).max().unwrap();
+    coupled.micro_batch_tokens = 12 * (longest + 16);
+    coupled.check_prompts(&prompts(13), &environment()).unwrap();
+    coupled.micro_batch_tokens -= 1;
+    let small = coupled.check_prompts(&prompts(13), &environment()).unwrap_err().to_string();
+    let parts = ["mah_dpo compares its rows".to_owned(), format!("set it to {},", 12 * (longest + 16))];
+    parts.iter().for_each(|p| assert!(small.contains(p), "{small}"));
     for text in ["online_preference.data_stage = 1", "data_stage = 1"] {
         let stage = format!(
             "name = 'f'\nlearning_rate = 1e-4\n{text}\nonline_preference.objective = {{ method = 'dpo' }}\n\
