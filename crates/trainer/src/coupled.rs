@@ -51,6 +51,7 @@ impl Stage<FreshOptions> {
         let (rows, tokens) =
             prompts.iter().map(|p| o.widest(p)).max_by_key(|(rows, tokens)| rows * tokens).unwrap_or_default();
         let rows = self.batch_size.min(prompts.len()) * rows;
+        let rows = rows + o.replay.map_or(0, |r| r.most(rows));
         let all = rows * tokens;
         if !o.objective.couples_rows() || rows < 2 || all <= self.micro_batch_tokens {
             return Ok(());

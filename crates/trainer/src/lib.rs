@@ -37,6 +37,7 @@ mod schedule;
 mod score;
 mod stage;
 mod step;
+mod streams;
 
 pub use checkpoint::Saved;
 pub use distil::*;

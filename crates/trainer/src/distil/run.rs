@@ -99,7 +99,7 @@ where
         let policy = stage.adapt(policy, seed)?;
         let shuffle = stage.shuffle || matches!(source, DistilSource::Prompts(..));
         let order = Order::new(source.len().max(1), seed, shuffle)?;
-        let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
+        let rollouts = stage.stream(seed, "rollouts");
         Self::assemble(stage, source, policy, teachers, order, rollouts)
     }
 
@@ -170,6 +170,7 @@ where
             return Ok(None);
         }
         let lr = self.stage.learning_rate * learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
+        self.stage.at_step(&mut self.rollouts, "rollouts", self.step);
         let picked = self.order.batch(self.stage.batch_size);
         let clock = Instant::now();
         let (samples, mut figures) = self.samples(&picked)?;
