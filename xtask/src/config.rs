@@ -11,7 +11,7 @@ use tropism_data::text::Boundary;
 use tropism_data::tokens::Truncation;
 use tropism_lm::{Batching, Sampling, WeightDtype};
 use tropism_trainer::AnyStage;
-use tropism_worlds::ArithmeticConfig;
+use tropism_worlds::{ArithmeticConfig, LookupConfig, SokobanConfig};
 
 /// An experiment: data, model, stages, evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,11 +140,25 @@ pub struct World {
     pub noise: f64,
     /// the task itself
     pub arithmetic: ArithmeticConfig,
+    /// a puzzle for agents in its place
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sokoban: Option<SokobanConfig>,
+    /// questions for agents with a tool that looks facts up, in its place
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<LookupConfig>,
 }
 
 impl Default for World {
     fn default() -> Self {
-        World { samples: 2000, pairs: 2000, test_pairs: 400, noise: 0.0, arithmetic: ArithmeticConfig::default() }
+        let arithmetic = ArithmeticConfig::default();
+        World { samples: 2000, pairs: 2000, test_pairs: 400, noise: 0.0, arithmetic, sokoban: None, lookup: None }
+    }
+}
+
+impl World {
+    /// Whether the tasks are the same, however many rows are made of them.
+    pub(crate) fn same_task(&self, other: &Self) -> bool {
+        (&self.arithmetic, &self.sokoban, &self.lookup) == (&other.arithmetic, &other.sokoban, &other.lookup)
     }
 }
 
@@ -210,6 +224,9 @@ pub struct Evaluation {
     pub answers_per_prompt: usize,
     /// how answers are sampled
     pub sampling: Sampling,
+    /// most tokens of one turn in a world that answers back; `sampling.max_new_tokens` limits the whole
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_tokens: Option<usize>,
     /// texts that end an answer, beside the tokenizer's and the model's own ends
     pub stop: Vec<String>,
     /// how many answers are written at a time, and what they may keep; changes no answer
@@ -224,8 +241,17 @@ pub struct Evaluation {
 impl Default for Evaluation {
     fn default() -> Self {
         let sampling = Sampling { max_new_tokens: 64, ..Sampling::default() };
-        let (stop, batching) = (vec![], Batching::default());
-        Evaluation { pairs: 1000, prompts: 64, answers_per_prompt: 1, sampling, stop, batching, shown: 8, veto: None }
+        Evaluation {
+            pairs: 1000,
+            prompts: 64,
+            answers_per_prompt: 1,
+            sampling,
+            turn_tokens: None,
+            stop: vec![],
+            batching: Batching::default(),
+            shown: 8,
+            veto: None,
+        }
     }
 }
 
@@ -275,6 +301,9 @@ impl Experiment {
                 "`evaluation.answers_per_prompt` is 0",
                 "it must be at least 1; evaluation.prompts=0 turns sampling off",
             );
+        }
+        if self.evaluation.turn_tokens == Some(0) {
+            return refuse("`evaluation.turn_tokens` is 0", "it must be at least 1");
         }
         if self.evaluation.stop.iter().any(String::is_empty) {
             return refuse("`evaluation.stop` holds an empty text", "it would end every answer at once; leave it out");

@@ -59,17 +59,18 @@ pub fn pack_pairs(pairs: &[TokenPair]) -> Result<Packed, DataError> {
     for pair in pairs {
         packed.rows.push(pair.source.clone());
         let prompt = packed.push_prompt(&pair.prompt);
-        packed.push_completion(prompt, &pair.chosen, &pair.source)?;
+        packed.push_completion(prompt, (&pair.chosen, &[]), &pair.source)?;
         let prompt = match &pair.rejected_prompt {
             Some(own) => packed.push_prompt(own),
             None => prompt,
         };
-        packed.push_completion(prompt, &pair.rejected, &pair.source)?;
+        packed.push_completion(prompt, (&pair.rejected, &[]), &pair.source)?;
     }
     Ok(packed)
 }
 
-/// Lays out samples. Neighbours with the same prompt, such as a group of answers to one question, share it.
+/// Lays out samples. Neighbours with the same prompt, such as a group of answers to one question, share it. Parts of a completion
+/// that were given to its author are no targets.
 ///
 /// # Errors
 /// A sample without a token to score.
@@ -83,7 +84,7 @@ pub fn pack_samples(samples: &[TokenSample]) -> Result<Packed, DataError> {
             _ => packed.push_prompt(&sample.prompt),
         };
         shared = Some((&sample.prompt, prompt));
-        packed.push_completion(prompt, &sample.completion, &sample.source)?;
+        packed.push_completion(prompt, (&sample.completion, &sample.given), &sample.source)?;
     }
     Ok(packed)
 }
@@ -109,7 +110,7 @@ pub fn pack_groups(groups: &[TokenGroup]) -> Result<Packed, DataError> {
         packed.rows.push(group.source.clone());
         let prompt = packed.push_prompt(&group.prompt);
         for response in &group.responses {
-            packed.push_completion(prompt, response, &group.source)?;
+            packed.push_completion(prompt, (response, &[]), &group.source)?;
         }
     }
     Ok(packed)
@@ -163,7 +164,7 @@ impl Packed {
     ///
     /// ```
     /// # use tropism_data::{pack::pack_samples, record::Source, tokens::TokenSample};
-    /// let sample = TokenSample { source: Source::row("made up", 1), prompt: vec![5, 6], completion: vec![7] };
+    /// let sample = TokenSample { source: Source::row("made up", 1), prompt: vec![5, 6], completion: vec![7], given: vec![] };
     /// let mut packed = pack_samples(&[sample])?;
     /// packed.score_prompts();
     /// assert_eq!((&packed.targets[..], &packed.sources[..]), (&[7, 6][..], &[1, 0][..]));
@@ -214,19 +215,31 @@ impl Packed {
         self.segments.len() - 1
     }
 
-    fn push_completion(&mut self, prompt: Option<usize>, tokens: &[u32], at: &Source) -> Result<(), DataError> {
+    fn push_completion(
+        &mut self,
+        prompt: Option<usize>,
+        (tokens, given): (&[u32], &[Range<usize>]),
+        at: &Source,
+    ) -> Result<(), DataError> {
+        if let Some(part) = given.iter().find(|part| part.end > tokens.len()) {
+            let reason = format!("has tokens {part:?} that were given, in a completion of {}", tokens.len());
+            return Err(DataError::row(at, reason));
+        }
         let unscored = usize::from(prompt.is_none());
-        if tokens.len() <= unscored {
+        let mut written = vec![true; tokens.len()];
+        given.iter().for_each(|part| written[part.clone()].fill(false));
+        if !written.iter().skip(unscored).any(|&own| own) {
             return Err(DataError::row(at, NOTHING));
         }
         let start = self.tokens.len();
         let segment = self.push_segment(prompt, tokens);
         let before = self.targets.len();
-        if let Some(prompt) = prompt.map(|prompt| self.segments[prompt]) {
-            self.sources.push(prompt.start + prompt.len - 1);
+        let prompt = prompt.map(|prompt| self.segments[prompt]);
+        for place in (unscored..tokens.len()).filter(|&place| written[place]) {
+            let last_of_prompt = prompt.filter(|_| place == 0).map(|prompt| prompt.start + prompt.len - 1);
+            self.sources.push(last_of_prompt.unwrap_or_else(|| start + place - 1));
+            self.targets.push(tokens[place]);
         }
-        self.sources.extend(start..start + tokens.len() - 1);
-        self.targets.extend_from_slice(&tokens[unscored..]);
         self.sequences.push(before..self.targets.len());
         self.completions.push(segment);
         Ok(())

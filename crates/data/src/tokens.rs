@@ -1,5 +1,7 @@
 //! Records after tokenisation, and truncation to a length.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::DataError;
@@ -57,6 +59,9 @@ pub struct TokenSample {
     pub prompt: Vec<u32>,
     /// Completion tokens.
     pub completion: Vec<u32>,
+    /// Parts of the completion that its author did not write, such as a tool's results between turns: they are read, not scored. In
+    /// order, none empty.
+    pub given: Vec<Range<usize>>,
 }
 
 /// A tokenised prompt with any number of responses, which share it.
@@ -109,9 +114,17 @@ impl TokenSample {
         self.len() == 0
     }
 
-    /// Completion tokens that something precedes, so that they can be scored.
+    /// Completion tokens that its author wrote and something precedes, so that they can be scored.
     pub fn scored(&self) -> usize {
-        scored(&self.prompt, &self.completion)
+        let first = usize::from(self.prompt.is_empty());
+        self.written().map(|part| part.end.saturating_sub(part.start.max(first))).sum()
+    }
+
+    /// Parts of the completion that its author wrote, in order, none empty.
+    pub fn written(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let starts = std::iter::once(0).chain(self.given.iter().map(|part| part.end));
+        let ends = self.given.iter().map(|part| part.start).chain([self.completion.len()]);
+        starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..end)
     }
 
     /// Cuts prompt + completion to the length limit; `Err` is the reason for leaving the sample out.
@@ -120,7 +133,14 @@ impl TokenSample {
     /// `prompt not shorter than max_length` (keep-start), `longer than max_length` (drop), `no token to score`.
     pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
         check_length(self.prompt.len(), self.completion.len(), options)?;
+        let before = self.completion.len();
         cut(&mut self.prompt, &mut self.completion, options);
+        let (len, start) = match options.truncation {
+            Truncation::KeepEnd => (before, before - self.completion.len()),
+            _ => (self.completion.len(), 0),
+        };
+        let moved = |part: &Range<usize>| part.start.clamp(start, len) - start..part.end.clamp(start, len) - start;
+        self.given = self.given.iter().map(moved).filter(|part| !part.is_empty()).collect();
         if self.scored() == 0 { Err(NOTHING) } else { Ok(self) }
     }
 }
@@ -156,6 +176,7 @@ impl TokenGroup {
             source: self.source.clone(),
             prompt: self.prompt.clone(),
             completion: completion.clone(),
+            given: vec![],
         };
         self.responses.iter().map(sample)
     }
@@ -240,7 +261,12 @@ impl TokenPair {
 
     /// The chosen side alone.
     pub fn chosen_sample(&self) -> TokenSample {
-        TokenSample { source: self.source.clone(), prompt: self.prompt.clone(), completion: self.chosen.clone() }
+        TokenSample {
+            source: self.source.clone(),
+            prompt: self.prompt.clone(),
+            completion: self.chosen.clone(),
+            given: vec![],
+        }
     }
 
     /// The rejected side alone.
@@ -249,6 +275,7 @@ impl TokenPair {
             source: self.source.clone(),
             prompt: self.rejected_prompt().to_vec(),
             completion: self.rejected.clone(),
+            given: vec![],
         }
     }
 

@@ -69,5 +69,7 @@ pub use lora::{Lora, LoraConfig, Targets};
 pub use matrix::Matrix;
 pub use memory::Footprint;
 pub use norm::{Norm, NormKind};
-pub use sample::{Answer, Batching, Beams, End, HookStep, Hypothesis, LogitsHook, Request, Sampler, Sampling, StopStrings};
+pub use sample::{
+    Answer, Batching, Beams, End, HookStep, Hypothesis, LogitsHook, Reply, Request, Sampler, Sampling, StopStrings, Turn,
+};
 pub use save::WeightDtype;

@@ -51,6 +51,14 @@ pub enum RewardError {
         /// Name of the reward.
         reward: String,
     },
+    /// A world is asked about a prompt that is none of its tasks.
+    #[error("reward `{reward}`: {prompt:?} is none of the world's tasks; use its own prompts, made with the same settings")]
+    UnknownPrompt {
+        /// Name of the world.
+        reward: String,
+        /// The prompt as given, shortened for display.
+        prompt: String,
+    },
     /// A weighted sum has no parts.
     #[error("reward `{reward}`: there is nothing to add up; add at least one part")]
     NoParts {

@@ -232,7 +232,9 @@ impl Rows {
         let n = rows.len();
         let other = |r: usize| {
             let next = (1..n).map(|k| (r + k) % n).find(|&o| rows[o].0.prompt != rows[r].0.prompt)?;
-            Some(TokenSample { completion: rows[next].0.completion.clone(), ..rows[r].0.clone() })
+            let other = &rows[next].0;
+            let (completion, given) = (other.completion.clone(), other.given.clone());
+            Some(TokenSample { completion, given, ..rows[r].0.clone() })
         };
         (0..n).map(other).collect::<Option<Vec<_>>>().map(Rows::Samples)
     }

@@ -47,4 +47,12 @@ pub enum WorldError {
         /// The prompt at which this was found.
         prompt: String,
     },
+    /// A task is none of this world's.
+    #[error("world `{world}`: {prompt:?} is none of its tasks; pass tasks of a world with the same settings")]
+    UnknownTask {
+        /// Name of the world.
+        world: &'static str,
+        /// The prompt of the task, shortened for display.
+        prompt: String,
+    },
 }

@@ -2,8 +2,13 @@
 //!
 //! A world makes prompts, answers of mixed quality, supervised corpora and preference pairs, and
 //! gives the exact reward of *any* answer, so that a whole training run can be judged without a
-//! person or a learnt judge. The world of this crate is [`Arithmetic`]: worded sums with a written
-//! answer. Everything drawn at random follows from a seed and is the same on every machine.
+//! person or a learnt judge. Everything drawn at random follows from a seed and is the same on every machine.
+//!
+//! - [`Arithmetic`]: worded sums with a written answer;
+//! - [`Sokoban`]: a box to be pushed onto a goal, a move a turn;
+//! - [`Lookup`]: questions over a table that is read with a search, then answered.
+//!
+//! The last two answer back, see [`AgentWorld`].
 //!
 //! ```
 //! use tropism_worlds::{Arithmetic, ArithmeticConfig};
@@ -23,11 +28,16 @@
 //! # }
 //! ```
 
+pub mod agents;
 pub mod arithmetic;
+pub mod difficulty;
+mod draw;
 pub mod error;
 
+pub use agents::{AgentTask, AgentWorld, Lookup, LookupConfig, Move, Slips, Sokoban, SokobanConfig};
 pub use arithmetic::{
-    ASPECTS, AnswerKind, Arithmetic, ArithmeticConfig, Aspects, Chains, Difficulty, Mix, Operation, Rated, RewardConfig,
-    RewardParts, Step, Task, Template,
+    ASPECTS, AnswerKind, Arithmetic, ArithmeticConfig, Aspects, Chains, Mix, Operation, Rated, RewardConfig, RewardParts,
+    Step, Task, Template,
 };
+pub use difficulty::Difficulty;
 pub use error::WorldError;

@@ -22,7 +22,7 @@ pub(super) fn run(args: &BenchSftArgs) -> Result<Value, XtaskError> {
         let mut ids = (0..args.tokens).map(|_| stream.below(vocab) as u32);
         let prompt = ids.by_ref().take(1).collect();
         let source = Source { file: "random tokens".into(), row, line: None };
-        TokenSample { source, prompt, completion: ids.collect() }
+        TokenSample { source, prompt, completion: ids.collect(), given: vec![] }
     };
     let rows = Rows::Samples((1..=args.sequences.max(1)).map(sample).collect());
     let tokens = args.tokens * rows.len();

@@ -104,7 +104,7 @@ fn prompts(path: &Path, stage: &StageResult) -> Result<BTreeMap<usize, String>, 
 pub(super) fn same_data(a: &RunData, b: &RunData) -> Result<(), XtaskError> {
     let what = match (&a.config.world, &b.config.world) {
         (None, None) if a.hashes.get("data") == b.hashes.get("data") => return Ok(()),
-        (Some(x), Some(y)) if x.arithmetic == y.arithmetic => return Ok(()),
+        (Some(x), Some(y)) if x.same_task(y) => return Ok(()),
         (None, None) => "their data files differ",
         (Some(_), Some(_)) => "their worlds differ",
         _ => "one has a data file, the other the embedded world",

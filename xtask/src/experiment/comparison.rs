@@ -99,6 +99,8 @@ mod tests {
     fn stage(name: &str, right: [bool; 4], rewards: [f64; 4], tokens: usize) -> StageResult {
         let verdict = |r| Some(if r { Verdict::Correct } else { Verdict::Wrong });
         let answer = |i: usize| Answer {
+            given: vec![],
+            turns: vec![],
             prompt: i / 2,
             text: String::new(),
             tokens: vec![0; tokens],

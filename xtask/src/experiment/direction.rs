@@ -118,9 +118,9 @@ fn put(
     let mut columns = vec![vec![]; names.len() + 1];
     for a in answers {
         let prompt = &prepared.prompts[a.prompt];
-        let completion =
-            Completion { prompt: &prompt.text, truth: prompt.truth.as_deref(), text: &a.text, tokens: a.tokens.len() };
-        let found = rate(rewards, &completion, prepared.world.as_ref().map(|w| w as &dyn Reward));
+        let (truth, tokens) = (prompt.truth.as_deref(), a.written());
+        let completion = Completion { prompt: &prompt.text, truth, text: &a.text, tokens, turns: &[] };
+        let found = rate(rewards, &completion, prepared.world.as_deref());
         let found =
             found.map_err(|e| XtaskError::usage(format!("held-out prompt {}: {e}", a.prompt + 1), "correct its truth"))?;
         let scores: Vec<f64> = found.iter().map(|r| r.score.unwrap_or(0.0)).collect();

@@ -16,7 +16,7 @@ use tropism_evaluation::{
 use tropism_lm::{End, Request, Sampler, StopStrings};
 use tropism_objectives::{Dpo, Objective};
 use tropism_ops::{FrozenFormat, Precision};
-use tropism_rewards::{Reward, STYLES, Verdict};
+use tropism_rewards::{RewardError, STYLES, Verdict};
 use tropism_trainer::{
     AnyStage, Completion, PairScore, SequenceScore, TrainError, pair_diagnostics, score_pairs, score_samples,
 };
@@ -160,22 +160,31 @@ pub(super) fn answer_by(
         .batching(e.batching)
         .seed(prepared.config.seed);
     let requests: Vec<Request> = tokens.into_iter().map(|t| Request::new(t, 1)).collect();
-    let generated = match mix {
-        Some((heads, shares)) => sampler.answers_with(&requests, &mut heads.mix(shares)?)?,
-        None => super::veto::answers(prepared, &sampler, &requests, &stops)?,
-    };
-    let generated = generated.into_iter().flatten();
-    let finish = |(prompt, g): (usize, tropism_lm::Answer)| {
+    let said = |g: tropism_lm::Answer| {
         let text = match (&g.text, &g.end) {
             (Some(text), End::StopString(s)) => text.strip_suffix(s.as_str()).unwrap_or(text).to_owned(),
             _ => text_of(&prepared.tokenizer, &g.tokens, &stops)?,
         };
-        let text = text.trim().to_owned();
-        let task = prepared.prompts[prompt].task.as_ref();
-        let reward = prepared.world.as_ref().zip(task).map(|(w, t)| w.reward(t, &text).total);
-        let finished = g.finished();
-        let verdict = verdict(prepared, prompt, &text, g.tokens.len())?;
-        Ok(Answer { prompt, text, tokens: g.tokens, finished, reward, verdict })
+        let said = Said { text: text.trim().to_owned(), turns: vec![] };
+        Ok::<_, XtaskError>((g, said))
+    };
+    let episodes = prepared.world.as_ref().and_then(|world| world.episodes()).is_some();
+    let generated = match (mix, e.turn_tokens.filter(|_| episodes)) {
+        (None, Some(turn_tokens)) => super::episodes::play(prepared, &sampler, &requests, &prompts, turn_tokens)?,
+        (Some((heads, shares)), _) => {
+            let answers = sampler.answers_with(&requests, &mut heads.mix(shares)?)?;
+            answers.into_iter().flatten().map(said).collect::<Result<_, _>>()?
+        }
+        (None, None) => {
+            let answers = super::veto::answers(prepared, &sampler, &requests, &stops)?;
+            answers.into_iter().flatten().map(said).collect::<Result<_, _>>()?
+        }
+    };
+    let finish = |(prompt, (g, said)): (usize, (tropism_lm::Answer, Said))| {
+        let (reward, finished) = (reward(prepared, prompt, &said)?, g.finished());
+        let verdict = verdict(prepared, prompt, &said, g.written())?;
+        let Said { text, turns } = said;
+        Ok(Answer { prompt, text, tokens: g.tokens, given: g.given, turns, finished, reward, verdict })
     };
     prompts.into_iter().zip(generated).map(finish).collect()
 }
@@ -196,13 +205,35 @@ fn styles(prepared: &Prepared, answers: &[Answer], values: &mut BTreeMap<String,
     }
 }
 
+/// What an answer says.
+pub(super) struct Said {
+    /// as people read it
+    pub(super) text: String,
+    /// the turns of an episode
+    pub(super) turns: Vec<String>,
+}
+
+fn refused(prompt: usize, e: &RewardError) -> XtaskError {
+    XtaskError::usage(format!("held-out prompt {}: {e}", prompt + 1), "correct its truth")
+}
+
+/// The exact reward of an answer, in a world.
+fn reward(prepared: &Prepared, prompt: usize, said: &Said) -> Result<Option<f64>, XtaskError> {
+    let (Some(world), asked) = (&prepared.world, &prepared.prompts[prompt]) else { return Ok(None) };
+    let found = match world.episodes() {
+        Some(episodes) => episodes.score(&asked.text, &said.turns),
+        None => world.score(&asked.text, &said.text, asked.truth.as_deref()),
+    };
+    found.map_err(|e| refused(prompt, &e))
+}
+
 /// What the stages' verifier says of an answer, where there is one.
-fn verdict(prepared: &Prepared, prompt: usize, text: &str, tokens: usize) -> Result<Option<Verdict>, XtaskError> {
+fn verdict(prepared: &Prepared, prompt: usize, said: &Said, tokens: usize) -> Result<Option<Verdict>, XtaskError> {
     let (Some(verifier), asked) = (prepared.verifier(), &prepared.prompts[prompt]) else { return Ok(None) };
-    let completion = Completion { prompt: &asked.text, truth: asked.truth.as_deref(), text, tokens };
-    let found = verifier.rate(&completion, prepared.world.as_ref().map(|w| w as &dyn Reward));
-    let found = found.map_err(|e| XtaskError::usage(format!("held-out prompt {}: {e}", prompt + 1), "correct its truth"))?;
-    Ok(found.verdict)
+    let Said { text, turns } = said;
+    let completion = Completion { prompt: &asked.text, truth: asked.truth.as_deref(), text, tokens, turns };
+    let found = verifier.rate(&completion, prepared.world.as_deref());
+    Ok(found.map_err(|e| refused(prompt, &e))?.verdict)
 }
 
 /// Share of right answers, by difficulty too, and what it is more than the stage before's.
@@ -221,7 +252,7 @@ fn accuracy(
         Ok::<_, XtaskError>(Figure { low: found.low.max(0.0), high: found.high.min(1.0), ..found })
     };
     metrics.insert("accuracy".into(), share(&|_| true)?);
-    let level = |a: &Answer| prepared.prompts[a.prompt].task.as_ref().and_then(|t| t.difficulty);
+    let level = |a: &Answer| prepared.prompts[a.prompt].difficulty;
     for difficulty in tropism_worlds::Difficulty::ALL {
         if answers.iter().any(|a| level(a) == Some(difficulty)) {
             metrics.insert(format!("accuracy/{}", difficulty.name()), share(&|a| level(a) == Some(difficulty))?);
@@ -234,7 +265,7 @@ fn accuracy(
 }
 
 fn lengths(answers: &[Answer], metrics: &mut Metrics) -> Result<(), XtaskError> {
-    let tokens: Vec<usize> = answers.iter().map(|a| a.tokens.len()).collect();
+    let tokens: Vec<usize> = answers.iter().map(Answer::written).collect();
     metrics.insert("completions/mean_length".into(), response_length(&tokens)?);
     let cut = answers.iter().filter(|a| !a.finished).count();
     metrics.insert("completions/clipped_ratio".into(), wilson(cut, answers.len())?);
@@ -253,6 +284,7 @@ fn divergence(
         source: Source::row("held-out prompt", a.prompt + 1),
         prompt: prepared.prompts[a.prompt].tokens.clone(),
         completion: a.tokens.clone(),
+        given: a.given.clone(),
     };
     let samples: Vec<TokenSample> = answers.iter().map(sample).collect();
     let logps = |model: &Model| -> Result<Vec<f64>, TrainError> {

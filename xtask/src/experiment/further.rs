@@ -25,6 +25,7 @@ pub(super) fn further(
 ) -> Result<(), XtaskError> {
     difficulties(prepared, answers, values);
     aspects(prepared, answers, values);
+    super::episodes::figures(prepared, answers, values)?;
     if prepared.config.stages.iter().any(|s| s.sampling().is_some()) {
         entropy(prepared, policy, answers, values)?;
     }
@@ -35,7 +36,7 @@ pub(super) fn further(
 fn difficulties(prepared: &Prepared, answers: &[Answer], values: &mut Values) {
     let Some(right) = right(answers) else { return };
     for difficulty in Difficulty::ALL {
-        let of = |a: &Answer| prepared.prompts[a.prompt].task.as_ref().and_then(|t| t.difficulty) == Some(difficulty);
+        let of = |a: &Answer| prepared.prompts[a.prompt].difficulty == Some(difficulty);
         let (kept, numbers): (Vec<Answer>, Vec<f64>) =
             answers.iter().zip(&right).filter(|(a, _)| of(a)).map(|(a, r)| (a.clone(), *r)).unzip();
         let mut numbers = numbers.into_iter();
@@ -47,7 +48,8 @@ fn difficulties(prepared: &Prepared, answers: &[Answer], values: &mut Values) {
 
 /// The aspects that the rewards of any stage read.
 fn aspects(prepared: &Prepared, answers: &[Answer], values: &mut Values) {
-    let Some(world) = &prepared.world else { return };
+    // a world of episodes knows them by their turns
+    let Some(world) = prepared.world.as_ref().filter(|world| world.episodes().is_none()) else { return };
     let rewards = prepared.config.stages.iter().filter_map(AnyStage::sampling).flat_map(|(_, rewards)| rewards.values());
     let read: BTreeSet<&str> = rewards
         .filter_map(|r| match &r.function {
@@ -56,7 +58,7 @@ fn aspects(prepared: &Prepared, answers: &[Answer], values: &mut Values) {
         })
         .collect();
     for name in read {
-        let score = |a: &Answer| world.aspects(prepared.prompts[a.prompt].task.as_ref()?, &a.text).get(name);
+        let score = |a: &Answer| world.aspect(name, &prepared.prompts[a.prompt].text, &a.text).ok().flatten();
         if let Some(means) = by_prompt(answers, score) {
             values.insert(format!("aspects/{name}"), means);
         }
@@ -75,6 +77,7 @@ fn entropy(prepared: &Prepared, policy: &Model, answers: &[Answer], values: &mut
         source: Source::row("held-out prompt", a.prompt + 1),
         prompt: prepared.prompts[a.prompt].tokens.clone(),
         completion: a.tokens.clone(),
+        given: a.given.clone(),
     };
     let samples: Vec<TokenSample> = answers.iter().map(sample).collect();
     let mut scores = score_samples(policy, &samples, MAX_TOKENS)?.into_iter();

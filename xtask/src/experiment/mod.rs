@@ -3,6 +3,7 @@ mod comparison;
 mod denoise;
 mod direction;
 mod distil;
+mod episodes;
 mod evaluate;
 pub(crate) mod folder;
 mod further;

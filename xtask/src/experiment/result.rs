@@ -2,6 +2,7 @@
 use crate::config::Experiment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use tropism_evaluation::Figure;
 use tropism_rewards::Verdict;
 
@@ -13,8 +14,14 @@ pub struct Answer {
     pub prompt: usize,
     /// the text
     pub text: String,
-    /// its tokens
+    /// its tokens; of an episode with what the world said
     pub tokens: Vec<u32>,
+    /// parts of the tokens that the world said
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Range<usize>>,
+    /// the turns of an episode
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<String>,
     /// whether it ended by itself
     pub finished: bool,
     /// its exact reward, in a world
@@ -23,6 +30,13 @@ pub struct Answer {
     /// the verdict of the stages' verifier
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+}
+
+impl Answer {
+    /// Number of tokens that the policy wrote.
+    pub fn written(&self) -> usize {
+        self.tokens.len() - self.given.iter().map(Range::len).sum::<usize>()
+    }
 }
 
 /// A held-out prompt: one line of `prompts.jsonl`.

@@ -97,7 +97,7 @@ pub(super) fn put(place: &str, answers: &[Answer], values: &mut BTreeMap<String,
     if let Some(means) = by_prompt(answers, correct) {
         values.insert(format!("{place}/accuracy"), means);
     }
-    if let Some(means) = by_prompt(answers, |a| Some(a.tokens.len() as f64)) {
+    if let Some(means) = by_prompt(answers, |a| Some(a.written() as f64)) {
         values.insert(format!("{place}/mean_length"), means);
     }
 }

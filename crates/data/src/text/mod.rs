@@ -3,6 +3,7 @@
 mod boundary;
 mod deep;
 mod encode;
+mod episode;
 mod fast;
 mod load;
 mod mask;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 
 pub use boundary::Boundary;
+pub use episode::tokenize_episodes;
 pub use mask::{AssistantMask, tokenize_chat};
 pub use policy::{Bos, Eos, TokenPolicy};
 pub use prepare::{

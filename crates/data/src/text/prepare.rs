@@ -138,7 +138,7 @@ pub fn tokenize_groups(
     finish(kept, preparation)
 }
 
-fn finish<T>(kept: Vec<T>, preparation: Preparation<'_>) -> Result<(Vec<T>, Audit), DataError> {
+pub(super) fn finish<T>(kept: Vec<T>, preparation: Preparation<'_>) -> Result<(Vec<T>, Audit), DataError> {
     let audit = preparation.audit;
     if kept.is_empty() {
         return Err(nothing_left(&audit));
@@ -215,7 +215,7 @@ impl<'a> Preparation<'a> {
     }
 
     /// Cuts items and keeps the audit. `size` gives the tokens of the longest side, and of all sides with their prompts.
-    fn cut<T>(
+    pub(super) fn cut<T>(
         &mut self,
         items: impl Iterator<Item = (usize, Option<(T, Notes)>)>,
         size: impl Fn(&T) -> (usize, usize),
@@ -288,7 +288,7 @@ fn encode_samples(tokenizer: &Tokenizer, samples: &[Sample], boundary: Boundary)
         },
         |sample, prompt, mut sides| {
             let completion = sides.pop().unwrap_or_default();
-            TokenSample { source: sample.source.clone(), prompt, completion }
+            TokenSample { source: sample.source.clone(), prompt, completion, given: vec![] }
         },
     )
 }

@@ -19,7 +19,7 @@ fn pair(row: usize, prompt: &[u32], chosen: &[u32], rejected: &[u32], own: Optio
 }
 
 fn sample(row: usize, prompt: &[u32], completion: &[u32]) -> TokenSample {
-    TokenSample { source: Source::row("t", row), prompt: prompt.to_vec(), completion: completion.to_vec() }
+    TokenSample { source: Source::row("t", row), prompt: prompt.to_vec(), completion: completion.to_vec(), given: vec![] }
 }
 
 #[test]

@@ -134,9 +134,12 @@ where
             if beams.is_empty() || self.settled(&beams, &ended) {
                 return Ok(ended);
             }
-            let ids: Vec<usize> = beams.iter().filter_map(|b| b.tokens.last()).map(|&t| t as usize).collect();
-            let mut sequences: Vec<&mut Sequence> = beams.iter_mut().map(|b| &mut b.sequence).collect();
-            states = self.model.extend(&mut self.cache, &ids, &mut sequences)?;
+            let (mut runs, mut sequences): (Vec<&[u32]>, Vec<&mut Sequence>) = (vec![], vec![]);
+            for beam in &mut beams {
+                runs.extend(beam.tokens.chunks(1).next_back());
+                sequences.push(&mut beam.sequence);
+            }
+            states = self.model.extend(&mut self.cache, &runs, &mut sequences)?;
         }
     }
 

@@ -10,8 +10,9 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    pub(super) fn paged(&self) -> Paged<'_> {
-        Paged { pages: &self.pages, len: self.len }
+    /// Its first `len` tokens.
+    pub(super) fn paged(&self, len: usize) -> Paged<'_> {
+        Paged { pages: &self.pages[..len.div_ceil(PAGE)], len }
     }
 }
 

@@ -19,12 +19,14 @@ mod request;
 mod slots;
 mod step;
 mod stop;
+mod turns;
 
 pub use beam::{Beams, Hypothesis};
 pub use engine::Sampler;
 pub use options::{Batching, Sampling};
 pub use request::{Answer, HookStep, LogitsHook, Request};
 pub use stop::{End, StopStrings};
+pub use turns::{Reply, Turn};
 
 use crate::decoder::Decoder;
 use crate::dims::Dims;

@@ -1,7 +1,9 @@
 //! What is asked of the sampler, and what it gives back.
 use super::options::{Sampling, lengths};
 use super::stop::End;
+use super::turns::written;
 use crate::error::LmError;
+use std::ops::Range;
 
 /// A prompt and how it is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,19 +67,32 @@ pub struct Answer {
     /// why it ended
     pub end: End,
     /// per token: its log-probability under the model, `log_softmax` of the logits before hook, penalty, temperature and
-    /// filters; nats
+    /// filters; nats. 0 for tokens that were given
     pub model_logps: Vec<f32>,
     /// per token: its log-probability under the distribution that it was drawn from, after all of these; nats. 0 at
-    /// temperature 0
+    /// temperature 0, and for tokens that were given
     pub sampling_logps: Vec<f32>,
-    /// of an answer that a stop string ended: its text, cut at the character
+    /// of an answer that a stop string ended: the text of its last turn, cut at the character
     pub text: Option<String>,
+    /// parts of `tokens` that the model did not write, see [`Sampler::answers_in_turns`](super::Sampler::answers_in_turns); in
+    /// order, none empty
+    pub given: Vec<Range<usize>>,
 }
 
 impl Answer {
     /// Whether it ended by itself; otherwise the limit of length cut it.
     pub fn finished(&self) -> bool {
         self.end != End::Length
+    }
+
+    /// Number of tokens that the model wrote.
+    pub fn written(&self) -> usize {
+        self.tokens.len() - self.given.iter().map(Range::len).sum::<usize>()
+    }
+
+    /// The parts of `tokens` that the model wrote, in order.
+    pub fn turns(&self) -> Vec<Range<usize>> {
+        written(&self.given, self.tokens.len())
     }
 }
 

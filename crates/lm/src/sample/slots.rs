@@ -34,6 +34,9 @@ pub(super) struct Live<E> {
     /// distinct tokens of prompt and answer, for the repetition penalty
     pub(super) seen: Vec<u32>,
     pub(super) scratch: Scratch<E>,
+    /// tokens of the answer before this turn, and those that the model has run over
+    pub(super) turn: usize,
+    pub(super) ran: usize,
     pages: usize,
 }
 
@@ -153,7 +156,14 @@ impl<'a, E: tropism_ops::Scalar> Slots<'a, E> {
             seen.dedup();
         }
         let place = request.stream.map_or(w.request as u64, u64::from);
-        let answer = Answer { tokens: vec![], end: End::Length, model_logps: vec![], sampling_logps: vec![], text: None };
+        let answer = Answer {
+            tokens: vec![],
+            end: End::Length,
+            model_logps: vec![],
+            sampling_logps: vec![],
+            text: None,
+            given: vec![],
+        };
         Live {
             request: w.request,
             number: w.number,
@@ -166,6 +176,8 @@ impl<'a, E: tropism_ops::Scalar> Slots<'a, E> {
             answer,
             seen,
             scratch: Scratch::default(),
+            turn: 0,
+            ran: 0,
             pages,
         }
     }

@@ -76,24 +76,36 @@ where
         self.normalised(x)
     }
 
-    /// One more token, `ids[i]`, for every sequence; the state after it.
+    /// More tokens, at least one, for every sequence; the state after the last of each. Every token is a row of its own that
+    /// attends to what is cached before it, so that its numbers are those of a pass over it alone.
     pub(super) fn extend(
         &self,
         cache: &mut Cache<E>,
-        ids: &[usize],
+        runs: &[&[u32]],
         sequences: &mut [&mut Sequence],
     ) -> Result<States<M, E>, LmError> {
-        let positions: Vec<usize> = sequences.iter().map(|s| s.len).collect();
+        let ids: Vec<usize> = runs.iter().flat_map(|run| run.iter().map(|&t| t as usize)).collect();
+        let (mut positions, mut places, mut last): (Vec<usize>, Vec<Place>, Vec<usize>) = (vec![], vec![], vec![]);
+        for (sequence, run) in sequences.iter_mut().zip(runs) {
+            for _ in 0..run.len() {
+                positions.push(sequence.len);
+                places.push(cache.append(sequence)?);
+            }
+            last.push(places.len().saturating_sub(1));
+        }
+        let owners = sequences.iter().zip(runs).flat_map(|(s, run)| run.iter().map(move |_| s));
+        let paged: Vec<_> = owners.zip(&positions).map(|(s, p)| s.paged(p + 1)).collect();
         let table = self.rope.upto(positions.iter().max().map_or(0, |p| p + 1));
-        let places = sequences.iter_mut().map(|s| cache.append(s)).collect::<Result<Vec<Place>, _>>()?;
-        let paged: Vec<_> = sequences.iter().map(|s| s.paged()).collect();
         let mut pass = self.pass(&table, &positions);
         pass.precision = self.precision_by_row();
-        let mut x = self.embedded(ids, &positions, NoneTape)?;
+        let mut x = self.embedded(&ids, &positions, NoneTape)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let (q, k, v) = layer.project(x.clone(), &pass)?;
             cache.write(i, &places, data(&k), data(&v))?;
             x = layer.finish(decode_attention(&q, cache.layer(i), &paged, layer.attention)?, x, &pass)?;
+        }
+        if last.len() < ids.len() {
+            x = rows(x, &last)?;
         }
         self.normalised(x)
     }

@@ -65,6 +65,10 @@ impl Stage<DistilOptions> {
         if o.rollout.as_ref().is_some_and(|r| r.engine.is_some()) {
             return refuse("rollout.engine", "is set, but a stage that distils samples by itself; remove it".into());
         }
+        if o.rollout.as_ref().is_some_and(|r| r.turn_tokens.is_some()) {
+            let problem = "is set, but a stage that distils learns from completions of one turn; remove it";
+            return refuse("rollout.turn_tokens", problem.into());
+        }
         match o.rollout.as_ref().and_then(RolloutOptions::problem) {
             Some((key, problem)) => refuse(key, problem),
             None => Ok(()),

@@ -71,7 +71,7 @@ mod tests {
         for n in 1..4usize {
             for alignment in [Alignment::Predictions, Alignment::ReleasedOffPolicy, Alignment::ReleasedOnPolicy] {
                 let completion = (7..7 + n as u32).collect();
-                let sample = TokenSample { source: Source::row("s", 1), prompt: vec![1, 2, 3], completion };
+                let sample = TokenSample { source: Source::row("s", 1), prompt: vec![1, 2, 3], completion, given: vec![] };
                 let found = aligned(vec![sample], alignment);
                 let want = trained_positions(3, n, alignment);
                 let sources = found.first().and_then(|_| pack_samples(&found).ok()).map(|p| p.sources).unwrap_or_default();

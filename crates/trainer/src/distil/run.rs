@@ -205,7 +205,7 @@ where
             _ => return Ok((vec![], figures)),
         };
         let asked: Vec<&[u32]> = picked.iter().map(|&row| prompts[row].tokens.as_slice()).collect();
-        let answers = sample(&self.policy, rollout, environment, &asked, self.rollouts.bits(), &mut |_, _, _| {})?;
+        let answers = sample(&self.policy, rollout, environment, (&asked, &[]), self.rollouts.bits(), &mut |_, _, _| {})?;
         let all = || answers.iter().flatten();
         let n = all().count().max(1) as f64;
         let tokens: usize = all().map(|a| a.tokens.len()).sum();
@@ -214,8 +214,12 @@ where
         figures.insert("completions/clipped_ratio".into(), (cut as f64 / n).into());
         let of = |(&row, group): (&usize, &Vec<Answer>)| {
             let PromptRow { source, tokens, .. } = &prompts[row];
-            let one =
-                |a: &Answer| TokenSample { source: source.clone(), prompt: tokens.clone(), completion: a.tokens.clone() };
+            let one = |a: &Answer| TokenSample {
+                source: source.clone(),
+                prompt: tokens.clone(),
+                completion: a.tokens.clone(),
+                given: vec![],
+            };
             group.iter().map(one).collect::<Vec<_>>()
         };
         Ok((picked.iter().zip(&answers).flat_map(of).collect(), figures))

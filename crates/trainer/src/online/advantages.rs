@@ -3,9 +3,10 @@ use super::batch::Batch;
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
 use tropism_policy_gradient::{
-    Advantages, Estimator, Gae, GroupNormalized, LeaveOneOut, NormalizeThenSum, PolicyGradient, PolicyGradientError,
-    Reinforce, ReinforceBaseline, RewardTable, ScaleRewards, Shift, TokenRewards, Variance, gae, group_normalized,
-    leave_one_out, normalize_then_sum, reinforce, reinforce_baseline, sequence_penalty, token_rewards, whiten,
+    Advantages, Estimator, Gae, GroupNormalized, Groups, LeaveOneOut, NormalizeThenSum, PolicyGradient, PolicyGradientError,
+    Reinforce, ReinforceBaseline, RewardTable, ScaleRewards, Shift, TokenRewards, TurnMixture, Variance, gae,
+    group_normalized, leave_one_out, normalize_then_sum, reinforce, reinforce_baseline, sequence_penalty, token_rewards,
+    turn_mixture, whiten,
 };
 
 /// How rewards become advantages. In a configuration file the name stands in `method`, options stand beside it.
@@ -25,6 +26,9 @@ pub enum AdvantageOptions {
     ReinforcePlusPlusBaseline(ReinforceBaseline),
     /// against a critic, whitened over the tokens of the batch; see [`gae`]
     Gae(Gae),
+    /// of episodes: the outcome against the group, and up to the first reply of the world also the world's reward of the first turn;
+    /// see [`turn_mixture`]. In episodes of one turn, of both rewards' sum
+    TurnMixture(TurnMixture),
 }
 
 /// KL to the reference in the reward: `coefficient · estimate`, by token where advantages are made by token, and summed
@@ -91,6 +95,7 @@ impl AdvantageOptions {
             Self::ReinforcePlusPlus(_) => "reinforce_plus_plus",
             Self::ReinforcePlusPlusBaseline(_) => "reinforce_plus_plus_baseline",
             Self::Gae(_) => "gae",
+            Self::TurnMixture(_) => "turn_mixture",
         }
     }
 
@@ -103,6 +108,7 @@ impl AdvantageOptions {
             Self::ReinforcePlusPlus(c) => c.check(),
             Self::ReinforcePlusPlusBaseline(c) => c.check(),
             Self::Gae(c) => c.check(),
+            Self::TurnMixture(c) => c.check(),
         }
     }
 
@@ -116,6 +122,11 @@ impl AdvantageOptions {
         !matches!(self, Self::Gae(_) | Self::ReinforcePlusPlus(_))
     }
 
+    /// Whether the world's rewards of turns are read.
+    pub(crate) fn reads_turns(&self) -> bool {
+        matches!(self, Self::TurnMixture(_))
+    }
+
     /// Whether advantages are made by token, of rewards by token.
     pub(crate) fn by_token(&self) -> bool {
         matches!(self, Self::Gae(_) | Self::ReinforcePlusPlus(_))
@@ -123,11 +134,11 @@ impl AdvantageOptions {
 
     /// Whether a KL penalty can be taken off the reward.
     pub(crate) fn takes_penalty(&self) -> bool {
-        !matches!(self, Self::NormalizeThenSum(_))
+        !matches!(self, Self::NormalizeThenSum(_) | Self::TurnMixture(_))
     }
 
-    /// Advantages of a step.
-    pub(super) fn credit(&self, batch: &Batch, kl: Option<&RewardKl>) -> Result<Credited, TrainError> {
+    /// Advantages of a step; the world's rewards of turns count by `turn_weight` where advantages are made by token.
+    pub(super) fn credit(&self, batch: &Batch, kl: Option<&RewardKl>, turn_weight: f64) -> Result<Credited, TrainError> {
         let rows = |found: Advantages| Credited { credit: Credit::Rows(found.values), kept: found.kept, returns: None };
         Ok(match self {
             Self::GroupNormalized(c) => rows(group_normalized(&batch.penalised(kl)?, &batch.groups, c)?),
@@ -142,22 +153,45 @@ impl AdvantageOptions {
             }
             Self::ReinforcePlusPlus(c) => {
                 let (kept, mask) = batch.scored();
-                let found = reinforce(&batch.token_rewards(kl)?, &mask, batch.width(), c)?;
+                let found = reinforce(&batch.token_rewards(kl, turn_weight)?, &mask, batch.width(), c)?;
                 Credited { credit: Credit::Tokens(batch.gather(&found)), kept, returns: None }
             }
             Self::Gae(c) => {
                 let (kept, mask) = batch.scored();
                 let values = batch.spread(batch.values.as_deref().unwrap_or_default());
-                let found = gae(&batch.token_rewards(kl)?, &values, &mask, batch.width(), c)?;
+                let found = gae(&batch.token_rewards(kl, turn_weight)?, &values, &mask, batch.width(), c)?;
                 let white = whiten(&found.advantages, &mask, Variance::Unbiased, Shift::ToZero)?;
                 let returns = Some(batch.gather(&found.returns));
                 Credited { credit: Credit::Tokens(batch.gather(&white)), kept, returns }
             }
+            Self::TurnMixture(c) => batch.mixed_turns(c)?,
         })
     }
 }
 
 impl Batch {
+    /// Advantages of tokens from the first turn's reward and the outcome, among the completions that have both.
+    fn mixed_turns(&self, options: &TurnMixture) -> Result<Credited, TrainError> {
+        let mut credit: Vec<Vec<f64>> = self.written.iter().map(|w| vec![0.0; w.len()]).collect();
+        let kept: Vec<bool> = self.sums.iter().map(|r| !r.is_nan()).collect();
+        let rows: Vec<usize> = (0..self.rows()).filter(|&r| kept[r]).collect();
+        if let (Some(turns), false) = (&self.turn_rewards, rows.is_empty()) {
+            let (width, mask) = (self.width(), self.mask());
+            let pick = |of: &dyn Fn(usize) -> f64| rows.iter().map(|&r| of(r)).collect::<Vec<f64>>();
+            let (first, outcome) = (pick(&|r| turns[r].first().copied().unwrap_or(0.0)), pick(&|r| self.sums[r]));
+            let replied: Vec<Option<usize>> =
+                rows.iter().map(|&r| self.turns[r].get(1).map(|second| second.start)).collect();
+            let mask: Vec<bool> = rows.iter().flat_map(|&r| mask[r * width..(r + 1) * width].iter().copied()).collect();
+            let groups = Groups::new(&rows.iter().map(|&r| self.groups.of(r)).collect::<Vec<_>>())?;
+            let found = turn_mixture(&first, &outcome, &replied, &mask, width, &groups, options)?;
+            for (&row, cells) in rows.iter().zip(found.chunks(width)) {
+                let len = credit[row].len();
+                credit[row].copy_from_slice(&cells[..len]);
+            }
+        }
+        Ok(Credited { credit: Credit::Tokens(credit), kept, returns: None })
+    }
+
     /// The KL penalty of each completion, where there is one.
     fn penalty(&self, kl: Option<&RewardKl>) -> Result<Option<Vec<f64>>, PolicyGradientError> {
         let (Some(kl), Some(old), Some(reference)) = (kl, &self.old, &self.reference) else { return Ok(None) };
@@ -183,8 +217,8 @@ impl Batch {
         (kept, mask)
     }
 
-    /// Rewards by token: the completion's at its last one, KL along the way.
-    fn token_rewards(&self, kl: Option<&RewardKl>) -> Result<Vec<f64>, PolicyGradientError> {
+    /// Rewards by token: the completion's at its last one, those of turns at the last one of each, KL along the way.
+    fn token_rewards(&self, kl: Option<&RewardKl>, turn_weight: f64) -> Result<Vec<f64>, PolicyGradientError> {
         if let Some(shaped) = &self.shaped {
             return Ok(self.spread(shaped));
         }
@@ -197,6 +231,12 @@ impl Batch {
             }
             _ => (old.clone(), TokenRewards::default().with_kl_coefficient(0.0)),
         };
-        token_rewards(&old, &reference, &self.mask(), &scores, &options)
+        let mut found = token_rewards(&old, &reference, &self.mask(), &scores, &options)?;
+        for (row, rewards) in self.turn_rewards.iter().flatten().enumerate() {
+            for (turn, reward) in self.turns[row].iter().zip(rewards) {
+                found[row * self.width() + turn.end - 1] += turn_weight * reward;
+            }
+        }
+        Ok(found)
     }
 }

@@ -7,6 +7,12 @@ use tropism_policy_gradient::{Groups, RewardTable};
 /// Completions, group by group. Lists by completion and token hold the sampled tokens and nothing else.
 pub(crate) struct Batch {
     pub(crate) samples: Vec<TokenSample>,
+    /// the sampled tokens of each completion: all of it, but for what was said between the turns of an episode
+    pub(crate) written: Vec<Vec<u32>>,
+    /// the turns' places among them, neighbours; one for a completion of one turn
+    pub(crate) turns: Vec<Vec<Range<usize>>>,
+    /// the world's rewards of the turns
+    pub(crate) turn_rewards: Option<Vec<Vec<f64>>>,
     pub(crate) groups: Groups,
     /// the rows of each group
     pub(crate) members: Vec<Range<usize>>,
@@ -36,15 +42,15 @@ impl Batch {
         self.samples.len()
     }
 
-    /// Tokens of the longest completion.
+    /// Sampled tokens of the longest completion.
     pub(crate) fn width(&self) -> usize {
-        self.samples.iter().map(|s| s.completion.len()).max().unwrap_or(0)
+        self.written.iter().map(Vec::len).max().unwrap_or(0)
     }
 
     /// Cells of a rectangle of completions that hold tokens, row by row.
     pub(crate) fn mask(&self) -> Vec<bool> {
         let width = self.width();
-        self.samples.iter().flat_map(|s| (0..width).map(|c| c < s.completion.len())).collect()
+        self.written.iter().flat_map(|w| (0..width).map(|c| c < w.len())).collect()
     }
 
     /// Values of tokens in such a rectangle, 0 elsewhere.
@@ -56,8 +62,8 @@ impl Batch {
 
     /// The reverse of [`Batch::spread`].
     pub(crate) fn gather(&self, cells: &[f64]) -> Vec<Vec<f64>> {
-        let rows = cells.chunks(self.width()).zip(&self.samples);
-        rows.map(|(row, s)| row[..s.completion.len()].to_vec()).collect()
+        let rows = cells.chunks(self.width()).zip(&self.written);
+        rows.map(|(row, w)| row[..w.len()].to_vec()).collect()
     }
 
     /// Tokens of each of the given groups once packed: the prompt counts once.

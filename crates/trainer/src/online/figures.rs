@@ -7,6 +7,7 @@ use super::rewards::{RatingFailure, WeightedReward};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tropism_lm::Answer;
 use tropism_policy_gradient::metrics;
 use tropism_rewards::Verdict;
 
@@ -119,7 +120,7 @@ pub(crate) fn rewards(named: &BTreeMap<String, WeightedReward>, groups: &[&Group
 pub(crate) fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
     let answers = || groups.iter().flat_map(|g| &g.answers);
     let lengths =
-        |finished: bool| -> Vec<usize> { answers().filter(|a| !finished || a.finished()).map(|a| a.tokens.len()).collect() };
+        |finished: bool| -> Vec<usize> { answers().filter(|a| !finished || a.finished()).map(Answer::written).collect() };
     let cut = answers().filter(|a| !a.finished()).count();
     for (kind, lengths) in [("", lengths(false)), ("terminated_", lengths(true))] {
         let mean = share(lengths.iter().sum(), lengths.len());
@@ -128,6 +129,12 @@ pub(crate) fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
         figures.insert(format!("completions/max_{kind}length"), lengths.iter().max().copied().unwrap_or(0).into());
     }
     figures.insert("completions/clipped_ratio".into(), share(cut, answers().count()).into());
+    if answers().any(|a| !a.given.is_empty()) {
+        let n = answers().count();
+        figures.insert("episodes/mean_turns".into(), share(answers().map(|a| a.turns().len()).sum(), n).into());
+        let given = answers().map(|a| a.tokens.len() - a.written()).sum();
+        figures.insert("episodes/mean_given_length".into(), share(given, n).into());
+    }
     let distinct: usize = groups.iter().map(|g| g.answers.iter().map(|a| &a.tokens).collect::<BTreeSet<_>>().len()).sum();
     figures.insert("completions/duplicate_ratio".into(), (1.0 - share(distinct, answers().count())).into());
 }

@@ -219,6 +219,15 @@ impl FreshOptions {
             let input = self.objective.input();
             return Some(("objective", format!("is {name}, which reads {input}; stages cannot make such rows yet")));
         };
+        if self.rollout.turn_tokens.is_some() && !matches!(kind, RowKind::Samples | RowKind::Unpaired) {
+            let problem = format!(
+                "is set, but {name} learns from pairs, which are not made of episodes yet; take a loss on single completions"
+            );
+            return Some(("rollout.turn_tokens", problem));
+        }
+        if self.rollout.turn_tokens.is_some() && self.data_completions {
+            return Some(("data_completions", "is set, but completions of the data are no episodes; remove it".into()));
+        }
         let compares = matches!(kind, RowKind::Pairs | RowKind::Unpaired) && !self.against_reference();
         if compares && group < 2 && !self.data_completions {
             return Some(("rollout.group", format!("is {group}, but rows of {name} compare completions")));

@@ -2,6 +2,7 @@
 use super::fresh::{Choose, FreshOptions, OBJECTIVE, PairRule};
 use super::gather::{Group, PromptRow};
 use crate::rows::{RowKind, Rows, TokenTriple};
+use std::ops::Range;
 use tropism_data::record::Numbers;
 use tropism_data::tokens::{TokenPair, TokenSample};
 
@@ -23,6 +24,8 @@ pub(crate) struct Pools {
 #[derive(Clone, Copy, Debug)]
 struct Rated<'a> {
     tokens: &'a [u32],
+    /// what was said between its turns
+    given: &'a [Range<usize>],
     reward: f64,
 }
 
@@ -74,7 +77,11 @@ impl FreshOptions {
 }
 
 fn rated<'a>(group: &'a Group, reward: impl Fn(&Group, usize) -> f64) -> Vec<Rated<'a>> {
-    let all = group.answers.iter().enumerate().map(|(i, a)| Rated { tokens: &a.tokens, reward: reward(group, i) });
+    let all = group.answers.iter().enumerate().map(|(i, a)| Rated {
+        tokens: &a.tokens,
+        given: &a.given,
+        reward: reward(group, i),
+    });
     all.filter(|r| !r.reward.is_nan()).collect()
 }
 
@@ -159,7 +166,7 @@ impl<'a> Candidates<'a> {
 
     fn sample(&self, r: &Rated) -> TokenSample {
         let (source, prompt) = (self.prompt.source.clone(), self.prompt.tokens.clone());
-        TokenSample { source, prompt, completion: r.tokens.to_vec() }
+        TokenSample { source, prompt, completion: r.tokens.to_vec(), given: r.given.to_vec() }
     }
 }
 
@@ -206,6 +213,7 @@ mod tests {
             model_logps: vec![-1.0],
             sampling_logps: vec![-1.0],
             text: None,
+            given: vec![],
         };
         let scored = |score: f64| Rating { score: Some(score), ..Rating::default() };
         let rating = |s: &f64| [7.0, *s, -s].map(scored).to_vec();

@@ -24,7 +24,7 @@ use std::time::Instant;
 use tropism_data::order::Order;
 use tropism_data::stream::Stream;
 use tropism_data::tokens::TokenSample;
-use tropism_lm::{Decoder, Dims, LanguageHeads};
+use tropism_lm::{Answer, Decoder, Dims, LanguageHeads};
 use tropism_objectives::Objective;
 use tropism_ops::{AdamW, MomentFormat, Scalar};
 
@@ -245,11 +245,16 @@ where
             return Ok(());
         };
         let clock = Instant::now();
-        let sample = |g: &Group, tokens: &Vec<u32>| {
+        let sample = |g: &Group, a: &Answer| {
             let row = &self.prompts[g.prompt];
-            TokenSample { source: row.source.clone(), prompt: row.tokens.clone(), completion: tokens.clone() }
+            TokenSample {
+                source: row.source.clone(),
+                prompt: row.tokens.clone(),
+                completion: a.tokens.clone(),
+                given: a.given.clone(),
+            }
         };
-        let samples: Vec<TokenSample> = groups.iter().flat_map(|g| g.answers.iter().map(|a| sample(g, &a.tokens))).collect();
+        let samples: Vec<TokenSample> = groups.iter().flat_map(|g| g.answers.iter().map(|a| sample(g, a))).collect();
         let most = self.stage.micro_batch_tokens;
         let (ours, theirs) = (score_samples(&self.policy, &samples, most)?, score_samples(reference, &samples, most)?);
         let mut ratios = ours.iter().zip(&theirs).map(|(a, b)| (a.logps - b.logps, a.tokens.max(1) as f64));
@@ -333,7 +338,7 @@ impl Stage<FreshOptions> {
     /// may make more than fit into a micro-batch.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
-        self.check_rewards(&self.objective.rewards, prompts, environment)?;
+        self.check_rewards((&self.objective.rollout, &self.objective.rewards), prompts, environment)?;
         self.check_fresh_split(prompts)?;
         let bare = prompts.iter().find(|p| self.objective.data_completions && p.given.is_empty());
         match bare {

@@ -1,6 +1,7 @@
 //! Sampling and rating, until a step has its groups.
 use super::batch::Batch;
 use super::engine::Remote;
+use super::episodes::Player;
 use super::figures::Times;
 use super::options::{DynamicSampling, RolloutOptions};
 use super::rated::Round;
@@ -10,6 +11,7 @@ use crate::error::TrainError;
 use crate::reward::RewardModels;
 use dfdx::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -48,6 +50,9 @@ impl PromptRow {
     }
 }
 
+/// Turns what a world says into tokens; the second argument is the token that ended the turn before, if one did.
+pub type Between = dyn Fn(&str, Option<u32>) -> Result<Vec<u32>, String> + Sync;
+
 /// What completions are ended, read and rated by.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
@@ -59,6 +64,9 @@ pub struct Environment<'a> {
     pub world: Option<&'a Arc<dyn Reward>>,
     /// the reward models that rewards ask for
     pub models: Option<&'a dyn RewardModels>,
+    /// tokens between a turn that ended with a token, or with none that ends, and the next: what the world said, as the chat
+    /// template writes it; for rollouts of several turns
+    pub between: Option<&'a Between>,
     /// writes the tokenizer's files into a folder, for a server that loads the policy from there
     pub companions: Option<&'a (dyn Fn(&Path) -> Result<(), String> + Sync)>,
 }
@@ -66,7 +74,7 @@ pub struct Environment<'a> {
 impl<'a> Environment<'a> {
     /// Without a world, reward models, and files beside a policy.
     pub fn new(stops: &'a [u32], decode: &'a (dyn Fn(&[u32]) -> Result<String, String> + Sync)) -> Self {
-        Environment { stops, decode, world: None, models: None, companions: None }
+        Environment { stops, decode, world: None, models: None, between: None, companions: None }
     }
 
     /// The world as a plain reward.
@@ -176,6 +184,7 @@ impl Gatherer<'_> {
             model_logps: vec![],
             sampling_logps: vec![],
             text: None,
+            given: vec![],
         };
         let mut round = Round::new(self, picked)?;
         let answers: Vec<Vec<Answer>> =
@@ -203,6 +212,7 @@ impl Gatherer<'_> {
                         source: row.source.clone(),
                         prompt: row.tokens.clone(),
                         completion: a.tokens.clone(),
+                        given: a.given.clone(),
                     };
                     answers.iter().map(sample).collect::<Vec<_>>()
                 };
@@ -213,6 +223,31 @@ impl Gatherer<'_> {
             }
         }
         Ok(scores)
+    }
+
+    /// The other side of episodes, where completions are some.
+    pub(crate) fn player(&self) -> Result<Option<Player<'_>>, TrainError> {
+        let Some(_) = self.rollout.turn_tokens else { return Ok(None) };
+        let player = Player::new(&self.environment, &self.rollout.stop);
+        player.map(Some).map_err(|problem| TrainError::Reward { row: "rollout.turn_tokens".into(), problem })
+    }
+
+    /// The world's rewards of single turns, by completion, where it has some.
+    fn turn_rewards(&self, groups: &[Group]) -> Result<Option<Vec<Vec<f64>>>, TrainError> {
+        let Some(player) = self.player()? else { return Ok(None) };
+        let mut found = vec![];
+        for (group, answer) in groups.iter().flat_map(|g| g.answers.iter().map(move |a| (g, a))) {
+            let row = &self.prompts[group.prompt];
+            let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
+            let turns = player.turns(answer).map_err(refuse)?;
+            let rewards = player.world().turn_rewards(&row.text, &turns).map_err(|e| refuse(e.to_string()))?;
+            let Some(rewards) = rewards else { return Ok(None) };
+            if rewards.len() != turns.len() || rewards.iter().any(|r| !r.is_finite()) {
+                return Err(refuse(format!("the world gives the rewards {rewards:?} for {} turns", turns.len())));
+            }
+            found.push(rewards);
+        }
+        Ok(Some(found))
     }
 
     /// Brings a server up to the policy.
@@ -243,30 +278,37 @@ impl Gatherer<'_> {
             if self.plain && !row.plain.is_empty() { row.plain.as_slice() } else { &row.tokens }
         };
         let prompts: Vec<&[u32]> = picked.iter().map(tokens).collect();
+        let texts: Vec<&str> = picked.iter().map(|&row| self.prompts[row].text.as_str()).collect();
         let Some(engine) = self.engine else {
-            return sample(policy, self.rollout, &self.environment, &prompts, seed, each);
+            return sample(policy, self.rollout, &self.environment, (&prompts, &texts), seed, each);
         };
         let sources: Vec<&Source> = picked.iter().map(|&row| &self.prompts[row].source).collect();
         let vocabulary = policy.config().sizes.vocab;
-        engine.sample(self.rollout, &self.environment, (&prompts, &sources), (vocabulary, seed), each)
+        engine.sample(self.rollout, &self.environment, (&prompts, &texts, &sources), (vocabulary, seed), each)
     }
 
     /// The groups that are kept, row by row; nothing when there are none.
     pub(crate) fn batch(&self, groups: &[Group]) -> Result<Option<Batch>, TrainError> {
+        let of_groups = groups;
         if groups.is_empty() {
             return Ok(None);
         }
         let (mut samples, mut members, mut truncated, mut sampler) = (vec![], vec![], vec![], vec![]);
+        let (mut written, mut turns) = (vec![], vec![]);
         let warm = self.rollout.temperature != 1.0;
         for group in groups {
             let row = &self.prompts[group.prompt];
             members.push(samples.len()..samples.len() + group.answers.len());
             for answer in &group.answers {
                 let (source, prompt) = (row.source.clone(), row.tokens.clone());
-                samples.push(TokenSample { source, prompt, completion: answer.tokens.clone() });
+                let (completion, given, parts) = (answer.tokens.clone(), answer.given.clone(), answer.turns());
+                samples.push(TokenSample { source, prompt, completion, given });
                 truncated.push(!answer.finished());
                 let logps = if warm { &answer.sampling_logps } else { &answer.model_logps };
-                sampler.push(logps.iter().map(|l| f64::from(*l)).collect());
+                let own = parts.iter().flat_map(|part| &logps[part.clone()]);
+                sampler.push(own.map(|l| f64::from(*l)).collect());
+                written.push(parts.iter().flat_map(|part| &answer.tokens[part.clone()]).copied().collect());
+                turns.push(lengthwise(&parts));
             }
         }
         let of_row: Vec<usize> = members.iter().enumerate().flat_map(|(g, m)| vec![g; m.len()]).collect();
@@ -279,6 +321,9 @@ impl Gatherer<'_> {
         let groups = Groups::new(&of_row)?;
         Ok(Some(Batch {
             samples,
+            written,
+            turns,
+            turn_rewards: self.turn_rewards(of_groups)?,
             groups,
             members,
             table,
@@ -294,6 +339,16 @@ impl Gatherer<'_> {
             credit,
         }))
     }
+}
+
+/// Neighbouring ranges of the same lengths, from 0.
+fn lengthwise(parts: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let next = |part: &Range<usize>| {
+        end += part.len();
+        end - part.len()..end
+    };
+    parts.iter().map(next).collect()
 }
 
 /// Whether all rewards of a group that are there are equal.

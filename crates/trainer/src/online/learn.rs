@@ -160,9 +160,8 @@ where
 
     /// What the weights of an update's rows add up to, for each part of the loss. They do not depend on log-probabilities.
     fn denominators(&self, batch: &Batch, rows: &[usize], fresh: bool) -> Result<Vec<f64>, TrainError> {
-        let width = rows.iter().map(|&r| batch.samples[r].completion.len()).max().unwrap_or(0);
-        let mask: Vec<bool> =
-            rows.iter().flat_map(|&r| (0..width).map(move |c| c < batch.samples[r].completion.len())).collect();
+        let width = rows.iter().map(|&r| batch.written[r].len()).max().unwrap_or(0);
+        let mask: Vec<bool> = rows.iter().flat_map(|&r| (0..width).map(move |c| c < batch.written[r].len())).collect();
         let table = || Ok::<_, TrainError>(self.dev.try_tensor_from_vec(vec![-1.0_f64; mask.len()], (rows.len(), width))?);
         let objective = &self.stage.objective;
         let entropies = objective.requires(Field::Entropies).then(table).transpose()?;

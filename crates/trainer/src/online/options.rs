@@ -1,6 +1,8 @@
 //! The options of a stage that follows a policy gradient.
 use super::advantages::{AdvantageOptions, RewardKl};
 use super::engine::Engine;
+#[cfg(doc)]
+use super::episodes::Player;
 use super::process::ProcessRewardOptions;
 use super::rewards::{RewardFunction, WeightedReward, rewards_problem};
 use super::shaping::TokenRewardOptions;
@@ -38,6 +40,10 @@ pub struct PolicyGradientOptions {
     /// rewards by step of a reward model that learns beside the policy: OPRL
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_rewards: Option<ProcessRewardOptions>,
+    /// weight of the world's rewards of single turns, which are paid at the last token of each turn, beside the completion's reward
+    /// at its last one; for advantages that are made by token
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn_rewards: Option<f64>,
     /// passes over the completions of a step
     #[serde(default = "one")]
     pub iterations: usize,
@@ -64,8 +70,11 @@ pub struct RolloutOptions {
     pub group: usize,
     /// logits are divided by it, here and in the loss
     pub temperature: f64,
-    /// longest completion in tokens
+    /// longest completion in tokens; of several turns, with what is said between them
     pub max_new_tokens: usize,
+    /// most tokens of one turn in a world that answers back, where completions are episodes of several turns; see [`Player`]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_tokens: Option<usize>,
     /// texts that end a completion, beside the tokens that do; their tokens stay in it, rewards do not see them
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
@@ -84,6 +93,7 @@ impl Default for RolloutOptions {
             group: 8,
             temperature: 1.0,
             max_new_tokens: 64,
+            turn_tokens: None,
             stop: vec![],
             batching: Batching::default(),
             engine: None,
@@ -103,6 +113,9 @@ impl RolloutOptions {
         }
         if self.max_new_tokens == 0 {
             return Some(("rollout.max_new_tokens", "is 0, it must be at least 1".into()));
+        }
+        if self.turn_tokens == Some(0) {
+            return Some(("rollout.turn_tokens", "is 0, it must be at least 1, or be left out".into()));
         }
         if self.stop.iter().any(String::is_empty) {
             return Some((
@@ -151,6 +164,7 @@ impl PolicyGradientOptions {
             reward_kl: None,
             token_rewards: None,
             process_rewards: None,
+            turn_rewards: None,
             iterations: 1,
             mini_batches: 1,
             dynamic_sampling: None,
@@ -258,6 +272,9 @@ impl PolicyGradientOptions {
                 return refuse("is set, but advantages are made of whole completions; take ppo, or reinforce_plus_plus");
             }
         }
+        if let Some(found) = self.turns_problem() {
+            return Some(found);
+        }
         let process = self.process_rewards.as_ref()?;
         if let Some(problem) = process.problem() {
             return Some(("process_rewards", problem));
@@ -273,6 +290,32 @@ impl PolicyGradientOptions {
             return refuse(format!("gives advantages of steps, which {name} does not read, or trains a critic beside"));
         }
         (self.rollout.group < 2).then(|| ("rollout.group", "is 1, but process_rewards compares completions".to_owned()))
+    }
+
+    /// What is wrong with rewards of turns.
+    fn turns_problem(&self) -> Option<(&'static str, String)> {
+        let one_turn = self.rollout.turn_tokens.is_none();
+        let mixes = self.advantages.as_ref().is_some_and(AdvantageOptions::reads_turns);
+        if mixes && one_turn {
+            return Some(("advantages", "is turn_mixture, but completions have one turn; set rollout.turn_tokens".into()));
+        }
+        let refuse = |problem: &str| Some(("turn_rewards", problem.to_owned()));
+        let weight = self.turn_rewards?;
+        if one_turn {
+            return refuse("is set, but completions have one turn; set rollout.turn_tokens, or remove it");
+        }
+        if !weight.is_finite() || weight == 0.0 {
+            return refuse("must be a finite weight other than 0, or be left out");
+        }
+        if self.token_rewards.is_some() {
+            return refuse("is set beside token_rewards, which say all rewards of tokens; remove one of the two");
+        }
+        let by_token = self.credit().is_some_and(|c| c.by_token()) && self.process_rewards.is_none();
+        (!by_token).then(|| {
+            let problem = "is set, but advantages are not made of rewards by token; take ppo or reinforce_plus_plus, or \
+                           advantages of turn_mixture";
+            ("turn_rewards", problem.to_owned())
+        })
     }
 
     fn credit_problem(&self) -> Option<(&'static str, String)> {

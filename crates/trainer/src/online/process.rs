@@ -22,7 +22,8 @@ use tropism_ops::{AdamW, Scalar, TapeOf, alloc_grads, range_sums, tape_into};
 /// OPRL: a process reward model, which is a language model, learns from the outcomes of each step's completions, and its
 /// log-ratios to the policy that sampled are rewards of the completions' steps.
 ///
-/// It starts as the stage's policy does and is never reset. A completion is an episode, its sentences are the steps. In each
+/// It starts as the stage's policy does and is never reset. A completion is an episode, its sentences are the steps; where the world
+/// answers back, its turns are. In each
 /// step of the stage the reward model is updated first, then the steps are scored by it, and the advantages
 /// [`step_advantages`] take the place of `advantages`.
 ///
@@ -45,7 +46,7 @@ pub struct ProcessRewardOptions {
     pub clip: Option<f64>,
     /// divide step rewards by the largest magnitude of the step, as the authors' code does
     pub normalize: bool,
-    /// texts that end a step; with none of them a completion is one step
+    /// texts that end a step; with none of them a completion is one step. Steps of episodes are their turns
     pub step_ends: Vec<String>,
 }
 
@@ -221,9 +222,14 @@ where
     pub(super) fn attribute_process(&mut self, batch: &mut Batch, factor: f64) -> Result<Map<String, Value>, TrainError> {
         let mut figures = Map::new();
         let Some(options) = self.stage.objective.process_rewards.clone() else { return Ok(figures) };
-        let steps = Steps::of(batch, &batch.steps(&self.environment, &options.step_ends)?);
+        let steps = match self.stage.objective.rollout.turn_tokens {
+            // an agent's step is its turn
+            Some(_) => batch.turns.clone(),
+            None => batch.steps(&self.environment, &options.step_ends)?,
+        };
+        let steps = Steps::of(batch, &steps);
         batch.kept = batch.sums.iter().map(|r| !r.is_nan()).collect();
-        let mut advantages: Vec<Vec<f64>> = batch.samples.iter().map(|s| vec![0.0; s.completion.len()]).collect();
+        let mut advantages: Vec<Vec<f64>> = batch.written.iter().map(|w| vec![0.0; w.len()]).collect();
         if !steps.rows.is_empty() {
             let old = batch.old.clone().unwrap_or_else(|| batch.sampler.clone());
             let before = steps.sums(&old);

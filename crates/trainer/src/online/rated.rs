@@ -1,4 +1,5 @@
 //! Ratings of a round's completions, which come one by one.
+use super::episodes::Player;
 use super::gather::{Gatherer, Group};
 use super::rewards::{Completion, Rating, RatingFailure, WeightedReward, compared, settle};
 use super::workers::{Call, Outcome, Pool};
@@ -13,8 +14,11 @@ pub(crate) struct Round<'r> {
     /// rows of the prompts
     picked: &'r [usize],
     pool: Pool,
-    /// texts by place and number
+    /// texts and turns by place and number
     texts: BTreeMap<(usize, usize), String>,
+    turns: BTreeMap<(usize, usize), Vec<String>>,
+    /// the other side of episodes
+    player: Option<Player<'r>>,
     /// the first completion that cannot be read
     refused: Option<TrainError>,
 }
@@ -25,18 +29,20 @@ impl<'r> Round<'r> {
         let on_threads = |r: &WeightedReward| r.function.model().is_none().then(|| r.function.clone());
         let rewards = gatherer.rewards.values().map(on_threads).collect();
         let pool = Pool::new(&gatherer.rollout.rating, rewards, gatherer.environment.world.cloned())?;
-        Ok(Round { gatherer, picked, pool, texts: BTreeMap::new(), refused: None })
+        let (texts, turns, player) = (BTreeMap::new(), BTreeMap::new(), gatherer.player()?);
+        Ok(Round { gatherer, picked, pool, texts, turns, player, refused: None })
     }
 
     /// Has a completion rated: the one of this number to the prompt at this place among the picked ones.
     pub(crate) fn take(&mut self, place: usize, number: usize, answer: &Answer) {
         let row = &self.gatherer.prompts[self.picked[place]];
-        match self.text(answer) {
-            Ok(text) => {
-                let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answer.tokens.len());
+        match self.said(answer) {
+            Ok((text, turns)) => {
+                let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answer.written());
                 let text = text.trim();
-                self.pool.submit((place, number), &Completion { prompt, truth, text, tokens });
+                self.pool.submit((place, number), &Completion { prompt, truth, text, tokens, turns: &turns });
                 self.texts.insert((place, number), text.to_owned());
+                self.turns.insert((place, number), turns);
             }
             Err(problem) => {
                 self.refused.get_or_insert(TrainError::Reward { row: row.source.to_string(), problem });
@@ -44,7 +50,14 @@ impl<'r> Round<'r> {
         }
     }
 
-    /// A completion's text, without what ends it.
+    /// A completion's text, without what ends it, and its turns where it is an episode.
+    fn said(&self, answer: &Answer) -> Result<(String, Vec<String>), String> {
+        let Some(player) = &self.player else { return Ok((self.text(answer)?, vec![])) };
+        let turns = player.turns(answer)?;
+        Ok((turns.join("\n"), turns))
+    }
+
+    /// The text of a completion of one turn, without what ends it.
     fn text(&self, answer: &Answer) -> Result<String, String> {
         match (&answer.text, &answer.end) {
             (Some(text), End::StopString(s)) => Ok(text.strip_suffix(s.as_str()).unwrap_or(text).to_owned()),

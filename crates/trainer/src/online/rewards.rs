@@ -3,7 +3,9 @@ use crate::reward::ModelReward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tropism_policy_gradient::{SoftOverlong, soft_overlong};
-use tropism_rewards::{Circle, Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict};
+use tropism_rewards::{
+    Circle, Episodes, Exact, Format, LengthPenalty, Marked, Numeric, Repetition, Reward, RewardError, Verdict,
+};
 
 /// A reward and its weight in the sum; at weight 0 it is only reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +63,7 @@ pub enum RewardFunction {
 pub struct WorldReward {}
 
 /// One aspect that the embedded world scores by itself ([`Reward::aspects`]): `correct`, `brief`, `polite` or `steps` in the
-/// world of arithmetic, each from 0 to 1.
+/// world of arithmetic, each from 0 to 1. Of an episode: what its world knows of it, such as the share of repeated calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AspectReward {
@@ -104,8 +106,17 @@ pub struct Completion<'a> {
     pub truth: Option<&'a str>,
     /// the text, without the tokens that end it
     pub text: &'a str,
-    /// tokens, the one that ends it included
+    /// tokens, the one that ends it included; of an episode those that the policy wrote
     pub tokens: usize,
+    /// of an episode: the policy's turns, without what ends them. `text` holds them all, each on lines of its own
+    pub turns: &'a [String],
+}
+
+impl Completion<'_> {
+    /// The world of an episode; nothing for a completion of one turn.
+    fn episode<'w>(&self, world: &'w dyn Reward) -> Option<&'w dyn Episodes> {
+        world.episodes().filter(|_| !self.turns.is_empty())
+    }
 }
 
 /// What one reward says of a completion.
@@ -191,11 +202,18 @@ impl RewardFunction {
         let text: &dyn Reward = match self {
             Self::Correct(_) => {
                 let world = world.ok_or(none)?;
+                if let Some(episodes) = completion.episode(world) {
+                    return Ok(episodes.verdict(completion.prompt, completion.turns)?.into());
+                }
                 let verdict = world.judge(completion.prompt, completion.text, completion.truth)?;
                 return Ok(verdict.unwrap_or(Verdict::Abstained).into());
             }
             Self::Aspect(a) => {
-                let score = world.ok_or(none)?.aspect(&a.aspect, completion.prompt, completion.text)?;
+                let world = world.ok_or(none)?;
+                let score = match completion.episode(world) {
+                    Some(episodes) => episodes.aspect(&a.aspect, completion.prompt, completion.turns)?,
+                    None => world.aspect(&a.aspect, completion.prompt, completion.text)?,
+                };
                 return Ok(Rating { score, ..Rating::default() });
             }
             Self::TokenLength(t) => {
@@ -209,7 +227,14 @@ impl RewardFunction {
             Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
             // by its group, see [`compared`], or by models
             Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
-            Self::World(_) => world.ok_or(none)?,
+            Self::World(_) => {
+                let world = world.ok_or(none)?;
+                if let Some(episodes) = completion.episode(world) {
+                    let score = episodes.score(completion.prompt, completion.turns)?;
+                    return Ok(Rating { score, ..Rating::default() });
+                }
+                world
+            }
             Self::Numeric(r) => r,
             Self::Marked(r) => r,
             Self::Exact(r) => r,
@@ -293,7 +318,7 @@ mod tests {
     }
 
     fn scores(of_right: bool, text: &str, truth: Option<&str>) -> Vec<Option<f64>> {
-        let completion = Completion { prompt: "What is two plus two?", truth, text, tokens: 5 };
+        let completion = Completion { prompt: "What is two plus two?", truth, text, tokens: 5, turns: &[] };
         rate(&rewards(of_right), &completion, None).unwrap().iter().map(|r| r.score).collect()
     }
 
@@ -304,7 +329,7 @@ mod tests {
         assert_eq!(scores(false, "five", Some("4")), [Some(0.0), Some(-0.5)]);
         assert_eq!(scores(true, "hm", None), [None, Some(0.0)]);
         let said = |text: &str, truth| {
-            let completion = Completion { prompt: "", truth, text, tokens: 1 };
+            let completion = Completion { prompt: "", truth, text, tokens: 1, turns: &[] };
             rate(&rewards(true), &completion, None).unwrap()[0].verdict
         };
         assert_eq!(said("four", Some("4")), Some(Verdict::Correct));
@@ -328,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_world_s_reward_needs_a_world_and_a_truth_must_be_readable() {
-        let completion = Completion { prompt: "", truth: Some("many"), text: "four", tokens: 1 };
+        let completion = Completion { prompt: "", truth: Some("many"), text: "four", tokens: 1, turns: &[] };
         assert!(RewardFunction::World(WorldReward {}).rate(&completion, None).is_err());
         assert!(rate(&rewards(false), &completion, None).unwrap_err().to_string().contains("many"));
     }

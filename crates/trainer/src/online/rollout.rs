@@ -1,4 +1,5 @@
 //! Completions of a step's prompts.
+use super::episodes::Player;
 use super::gather::Environment;
 use super::options::RolloutOptions;
 use crate::error::TrainError;
@@ -7,12 +8,13 @@ use tropism_lm::{Answer, Decoder, Dims, Request, Sampler, Sampling, StopStrings}
 use tropism_ops::{FrozenFormat, Precision, Scalar};
 
 /// A group of completions of each prompt. A completion depends on the policy, its prompt, the seed, its
-/// prompt's place in the list and its own number in the group, and on nothing else. `each` sees them as they come.
+/// prompt's place in the list and its own number in the group, and on nothing else. `each` sees them as they come. `texts` are
+/// those of the prompts, by which the world of an episode knows them.
 pub(crate) fn sample<M: Dims, E: Scalar>(
     policy: &Decoder<M, E>,
     options: &RolloutOptions,
     environment: &Environment,
-    prompts: &[&[u32]],
+    (prompts, texts): (&[&[u32]], &[&str]),
     seed: u64,
     each: &mut dyn FnMut(usize, usize, &Answer),
 ) -> Result<Vec<Vec<Answer>>, TrainError>
@@ -34,5 +36,8 @@ where
         Request { stream, ..Request::new(tokens.to_vec(), options.group) }
     };
     let requests: Vec<Request> = prompts.iter().enumerate().map(request).collect();
-    Ok(sampler.answers_each(&requests, each)?)
+    let Some(turn_tokens) = options.turn_tokens else { return Ok(sampler.answers_each(&requests, each)?) };
+    let refuse = |problem| TrainError::Reward { row: "rollout.turn_tokens".into(), problem };
+    let player = Player::new(environment, &options.stop).map_err(refuse)?;
+    player.answers(&sampler, &requests, texts, turn_tokens, each)
 }

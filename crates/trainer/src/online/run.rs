@@ -4,7 +4,7 @@ use super::engine::Remote;
 use super::figures::{Times, figures};
 use super::gather::{Environment, Gatherer, PromptRow};
 use super::learn::Learnt;
-use super::options::PolicyGradientOptions;
+use super::options::{PolicyGradientOptions, RolloutOptions};
 use super::pass::{Model, VALUE};
 use super::process::Process;
 use super::rewards::{Completion, RewardFunction, WeightedReward};
@@ -290,7 +290,7 @@ where
         if options.process_rewards.is_some() {
             figures = self.attribute_process(batch, factor)?;
         } else if let Some(advantages) = options.credit() {
-            let found = advantages.credit(batch, options.reward_kl.as_ref())?;
+            let found = advantages.credit(batch, options.reward_kl.as_ref(), options.turn_rewards.unwrap_or(0.0))?;
             (batch.credit, batch.returns) = (Some(found.credit), found.returns);
             batch.kept.iter_mut().zip(found.kept).for_each(|(kept, also)| *kept &= also);
         }
@@ -326,7 +326,14 @@ impl Stage<PolicyGradientOptions> {
     /// read, with the prompt's row.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
-        self.check_rewards(&self.objective.rewards, prompts, environment)
+        self.check_rewards((&self.objective.rollout, &self.objective.rewards), prompts, environment)?;
+        let mixes = self.objective.credit().is_some_and(|c| c.reads_turns());
+        for (key, reads) in [("advantages", mixes), ("turn_rewards", self.objective.turn_rewards.is_some())] {
+            if reads {
+                self.check_turn_rewards(key, prompts, environment)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -349,7 +356,7 @@ impl<O> Stage<O> {
     /// Whether there are prompts, and these rewards can rate their completions.
     pub(crate) fn check_rewards(
         &self,
-        rewards: &BTreeMap<String, WeightedReward>,
+        (rollout, rewards): (&RolloutOptions, &BTreeMap<String, WeightedReward>),
         prompts: &[PromptRow],
         environment: &Environment,
     ) -> Result<(), TrainError> {
@@ -357,6 +364,7 @@ impl<O> Stage<O> {
         if prompts.is_empty() {
             return refuse("rollout", "has no prompts to sample from; look at the audit of the data".into());
         }
+        self.check_episodes(rollout, prompts, environment)?;
         for (name, reward) in rewards {
             let f = &reward.function;
             if f.reads_world() && environment.world.is_none() {
@@ -394,5 +402,5 @@ impl<O> Stage<O> {
 }
 
 fn probe<'a>(row: &'a PromptRow, truth: &'a str) -> Completion<'a> {
-    Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1 }
+    Completion { prompt: &row.text, truth: Some(truth), text: "", tokens: 1, turns: &[] }
 }

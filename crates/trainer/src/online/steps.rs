@@ -13,9 +13,9 @@ impl Batch {
     pub(super) fn ends(&self, environment: &Environment, marks: &[String]) -> Result<Vec<Vec<bool>>, TrainError> {
         let mut known = HashMap::<u32, bool>::new();
         let mut ends = Vec::with_capacity(self.rows());
-        for sample in &self.samples {
-            let mut row = Vec::with_capacity(sample.completion.len());
-            for &token in &sample.completion {
+        for (sample, written) in self.samples.iter().zip(&self.written) {
+            let mut row = Vec::with_capacity(written.len());
+            for &token in written {
                 let found = match known.get(&token) {
                     Some(found) => *found,
                     None => {

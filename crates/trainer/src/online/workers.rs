@@ -57,6 +57,7 @@ struct Owned {
     truth: Option<String>,
     text: String,
     tokens: usize,
+    turns: Vec<String>,
 }
 
 /// One call: the prompt's place in the round, the completion's number, and the reward.
@@ -150,6 +151,7 @@ impl Pool {
             truth: what.truth.map(str::to_owned),
             text: what.text.to_owned(),
             tokens: what.tokens,
+            turns: what.turns.to_vec(),
         });
         let mut queue = locked(&self.shared.queue);
         for (reward, _) in self.shared.rewards.iter().enumerate().filter(|(_, r)| r.is_some()) {
@@ -247,8 +249,8 @@ fn work(shared: &Shared, at: &Mutex<Option<(Call, Instant)>>, abandoned: &Atomic
 }
 
 fn rated(shared: &Shared, reward: usize, owned: &Owned) -> Outcome {
-    let Owned { prompt, truth, text, tokens } = owned;
-    let completion = Completion { prompt, truth: truth.as_deref(), text, tokens: *tokens };
+    let Owned { prompt, truth, text, tokens, turns } = owned;
+    let completion = Completion { prompt, truth: truth.as_deref(), text, tokens: *tokens, turns };
     let call = || match &shared.rewards[reward] {
         Some(reward) => reward.rate(&completion, shared.world.as_deref()),
         None => Ok(Rating::default()),
@@ -294,7 +296,7 @@ mod tests {
         let rewards = vec![None, Some(RewardFunction::World(WorldReward {}))];
         let mut pool = Pool::new(&options, rewards, Some(Arc::new(Moody))).unwrap();
         for (i, text) in texts.iter().enumerate() {
-            pool.submit((i, 0), &Completion { prompt: "", truth: None, text, tokens: 1 });
+            pool.submit((i, 0), &Completion { prompt: "", truth: None, text, tokens: 1, turns: &[] });
         }
         pool.collect().unwrap().into_values().collect()
     }

@@ -69,7 +69,12 @@ fn third_completions_count_by_their_log_ratio_alone() {
     let Rows::Triples(all) = triples(9) else { unreachable!() };
     let third: Vec<TokenSample> = all
         .iter()
-        .map(|t| TokenSample { source: t.source.clone(), prompt: t.prompt.clone(), completion: t.completions[2].clone() })
+        .map(|t| TokenSample {
+            source: t.source.clone(),
+            prompt: t.prompt.clone(),
+            completion: t.completions[2].clone(),
+            given: vec![],
+        })
         .collect();
     let logps = |model: &Decoder<Loaded, f64>| score_samples(model, &third, 4096).unwrap();
     let (ours, theirs) = (logps(&model(1)), logps(&model(2)));

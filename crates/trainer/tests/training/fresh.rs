@@ -384,6 +384,7 @@ fn the_policy_s_own_reward_is_its_log_ratio_to_the_reference() {
         source: rows[*r].source.clone(),
         prompt: rows[*r].tokens.clone(),
         completion: a.tokens.clone(),
+        given: vec![],
     };
     let samples: Vec<_> = order.iter().zip(&answers).flat_map(|(r, a)| a.iter().map(move |a| (r, a))).map(sample).collect();
     let scores = [&start, &other].map(|m| score_samples(m, &samples, 4096).unwrap());

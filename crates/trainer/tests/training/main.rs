@@ -57,6 +57,7 @@ fn samples(n: usize) -> Rows {
         source: Source::row("samples.jsonl", i + 1),
         prompt: word(i, 3),
         completion: word(i + 30, 1 + i % 6),
+        given: vec![],
     };
     Rows::Samples((0..n).map(sample).collect())
 }

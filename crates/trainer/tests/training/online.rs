@@ -109,6 +109,7 @@ fn sampler_and_trainer_agree_on_log_probabilities_for_any_batch() {
                         source: r.source.clone(),
                         prompt: r.tokens.clone(),
                         completion: a.tokens.clone(),
+                        given: vec![],
                     };
                     let packed = tropism_data::pack::pack_samples(&part.iter().map(sample).collect::<Vec<_>>()).unwrap();
                     let segments = packed.segments.iter().map(|s| Segment { start: s.start, len: s.len, parent: s.parent });

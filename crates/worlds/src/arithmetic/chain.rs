@@ -7,35 +7,10 @@ use tropism_data::stream::Stream;
 
 use super::task::spell;
 use super::{ArithmeticConfig, Operation, Task};
+use crate::Difficulty;
 
 /// Draws per task before the tasks of a difficulty are taken to be all found.
 const MOST_DRAWS: usize = 50;
-
-/// How hard a chain is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Difficulty {
-    /// The fewest operands.
-    Easy,
-    /// More.
-    Medium,
-    /// The most.
-    Hard,
-}
-
-impl Difficulty {
-    /// All, from easy to hard.
-    pub const ALL: [Self; 3] = [Self::Easy, Self::Medium, Self::Hard];
-
-    /// The name used in files, in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Easy => "easy",
-            Self::Medium => "medium",
-            Self::Hard => "hard",
-        }
-    }
-}
 
 /// Tasks of several steps in place of those of one: "What is seven plus five minus three?"
 ///

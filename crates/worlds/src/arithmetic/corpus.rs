@@ -1,14 +1,12 @@
 //! Supervised corpora, rated answers and preference pairs.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
-use tropism_data::record::{Pair, Sample, Source, Text};
+use tropism_data::record::{Pair, Sample, Text};
 use tropism_data::stream::Stream;
 
-use super::task::message;
 use super::{AnswerKind, Arithmetic, RewardParts, Task, Template, WORLD};
 use crate::WorldError;
+use crate::draw::{file, message, rounds, source};
 
 /// Rewards that differ by less than this are a tie: sums of the same terms in another order.
 const TIE: f64 = 1e-9;
@@ -41,8 +39,8 @@ impl Arithmetic {
     /// When there are no tasks.
     pub fn sft(&self, tasks: &[Task], n: usize, seed: u64) -> Result<Vec<Sample>, WorldError> {
         let mut stream = Stream::new(seed, "arithmetic/sft");
-        let file = file();
-        let order = rounds(tasks, n, &mut stream)?;
+        let file = file(WORLD);
+        let order = rounds(WORLD, tasks, n, &mut stream)?;
         let sample = |(index, task): (usize, &Task)| Sample {
             source: source(&file, index),
             prompt: task.conversation(),
@@ -95,8 +93,8 @@ impl Arithmetic {
         }
         let mut stream = Stream::new(seed, "arithmetic/pairs");
         let mut swaps = Stream::new(seed, "arithmetic/noise");
-        let order = rounds(tasks, n, &mut stream)?;
-        let (file, mut pairs) = (file(), Vec::with_capacity(n));
+        let order = rounds(WORLD, tasks, n, &mut stream)?;
+        let (file, mut pairs) = (file(WORLD), Vec::with_capacity(n));
         for (index, task) in order.into_iter().enumerate() {
             let (mut chosen, mut rejected) = self.contrast(task, &mut stream)?;
             if swaps.uniform() < noise {
@@ -153,29 +151,6 @@ impl Arithmetic {
             .collect();
         values[stream.below(values.len())]
     }
-}
-
-/// `n` tasks: all of them in a shuffled order, then again in another one, and so on.
-fn rounds<'a>(tasks: &'a [Task], n: usize, stream: &mut Stream) -> Result<Vec<&'a Task>, WorldError> {
-    if tasks.is_empty() {
-        return Err(WorldError::NoTasks { world: WORLD });
-    }
-    let mut order = Vec::with_capacity(n);
-    while order.len() < n {
-        let mut round: Vec<&Task> = tasks.iter().collect();
-        stream.shuffle(&mut round);
-        round.truncate(n - order.len());
-        order.append(&mut round);
-    }
-    Ok(order)
-}
-
-fn file() -> Arc<str> {
-    Arc::from(format!("world:{WORLD}"))
-}
-
-fn source(file: &Arc<str>, index: usize) -> Source {
-    Source { file: Arc::clone(file), row: index + 1, line: None }
 }
 
 fn reply(answer: &str) -> Text {

@@ -16,17 +16,16 @@ mod task;
 
 use std::collections::BTreeMap;
 
+pub use crate::difficulty::Difficulty;
 pub use answer::AnswerKind;
 pub use aspects::{ASPECTS, Aspects};
-pub use chain::{Chains, Difficulty, Step};
+pub use chain::{Chains, Step};
 pub use config::{ArithmeticConfig, Mix, RewardConfig};
 pub use corpus::Rated;
 pub use reward::RewardParts;
 pub use task::{Operation, Task, Template};
 
-use tropism_data::stream::Stream;
-
-use crate::WorldError;
+use crate::{WorldError, draw};
 
 /// Name of the world in messages and in the sources of records (as `world:arithmetic`).
 pub(crate) const WORLD: &str = "arithmetic";
@@ -93,25 +92,6 @@ impl Arithmetic {
     ///
     /// When the fraction is not between 0 and 1, or a side would be empty.
     pub fn split(&self, test_fraction: f64, seed: u64) -> Result<(Vec<Task>, Vec<Task>), WorldError> {
-        if !(test_fraction > 0.0 && test_fraction < 1.0) {
-            return Err(WorldError::BadValue {
-                world: WORLD,
-                key: "test_fraction",
-                value: test_fraction.to_string(),
-                expected: "between 0 and 1, both excluded",
-            });
-        }
-        let size = (test_fraction * self.tasks.len() as f64).round() as usize;
-        if size == 0 || size >= self.tasks.len() {
-            return Err(WorldError::EmptySide { world: WORLD, fraction: test_fraction, tasks: self.tasks.len() });
-        }
-        let mut order: Vec<usize> = (0..self.tasks.len()).collect();
-        Stream::new(seed, "arithmetic/split").shuffle(&mut order);
-        let mut in_test = vec![false; order.len()];
-        for &index in &order[..size] {
-            in_test[index] = true;
-        }
-        let (test, train) = self.tasks.iter().cloned().partition(|task| in_test[task.id]);
-        Ok((train, test))
+        draw::split(WORLD, &self.tasks, test_fraction, seed)
     }
 }

@@ -1,10 +1,11 @@
 //! The tasks: two operands, an operation and a wording.
 
 use serde::{Deserialize, Serialize};
-use tropism_data::record::{Message, Text};
+use tropism_data::record::Text;
 use tropism_rewards::number;
 
 use super::{ArithmeticConfig, Difficulty, Step};
+use crate::draw::message;
 
 const NAMES: [&str; 4] = ["Tom", "Ann", "Ben", "Eva"];
 const THINGS: [&str; 4] = ["apple", "coin", "pen", "book"];
@@ -183,11 +184,6 @@ pub(super) fn pick(value: i64, among: usize) -> usize {
 /// A number in words, or in digits where it is too large for words.
 pub(super) fn spell(value: i64) -> String {
     number::words(value).unwrap_or_else(|| value.to_string())
-}
-
-/// A conversation of one message.
-pub(super) fn message(role: &str, content: &str) -> Text {
-    Text::Chat(vec![Message::new(role, content)])
 }
 
 /// All tasks of a world.

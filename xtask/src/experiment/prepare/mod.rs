@@ -19,21 +19,24 @@ use std::sync::Arc;
 use tropism_data::DataError;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
-use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_pairs, tokenize_samples};
+use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_episodes, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_evaluation::safety::ProvenanceVeto;
 use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
 use tropism_rewards::{Circle, Reward};
 use tropism_trainer::DistilOptions;
 use tropism_trainer::{
-    AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
+    AnyStage, Between, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
 };
-use tropism_worlds::{Arithmetic, Task};
+use tropism_worlds::Difficulty;
 
 /// The float type of runs.
 pub(in crate::experiment) type Model = Decoder<Loaded, f32>;
 /// The same with a head for each of several objectives.
 pub(in crate::experiment) type ModelHeads = LanguageHeads<Loaded, f32>;
+
+/// The role in which a world speaks; every chat template knows it.
+const SAYS: &str = "user";
 
 /// A held-out prompt that is answered after each stage.
 #[derive(Clone, Debug)]
@@ -44,8 +47,8 @@ pub struct Prompt {
     pub text: String,
     /// the question as it was asked
     pub question: Text,
-    /// the task it belongs to, in a world
-    pub task: Option<Task>,
+    /// how hard it is, in a world that tells
+    pub difficulty: Option<Difficulty>,
     /// the known truth of its answer
     pub truth: Option<String>,
 }
@@ -83,7 +86,7 @@ pub struct Prepared {
     /// mixes of heads by which held-out prompts are answered
     pub mixes: Option<Mixes>,
     /// the embedded task
-    pub world: Option<Arithmetic>,
+    pub world: Option<Arc<dyn Reward>>,
     /// what keeps held-out answers from repeating a corpus
     pub veto: Option<ProvenanceVeto>,
     /// what happened to the rows, by part of the data
@@ -133,7 +136,8 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     let samples: Vec<TokenSample> = match &records.samples {
         Some(samples) if samples.is_empty() => vec![],
         Some(samples) => {
-            let (samples, audit) = tokenize_samples(&tokenizer, samples, options)?;
+            let tokenize = if records.episodes() { tokenize_episodes } else { tokenize_samples };
+            let (samples, audit) = tokenize(&tokenizer, samples, options)?;
             cut("samples", audit);
             samples
         }
@@ -260,8 +264,9 @@ fn prompts(
         let tokens = encoded(tokenizer, &question.text)?;
         if !tokens.is_empty() && tokens.len() <= room {
             audit.keep();
-            let (task, truth) = (question.task.clone(), question.truth.clone());
-            out.push(Prompt { tokens, text: shown(&question.text), question: question.text.clone(), task, truth });
+            let (difficulty, truth) = (question.difficulty, question.truth.clone());
+            let text = shown(&question.text);
+            out.push(Prompt { tokens, text, question: question.text.clone(), difficulty, truth });
         } else {
             audit.drop_row("prompt leaves no room for an answer of max_new_tokens", i + 1);
         }
@@ -397,9 +402,11 @@ impl Prepared {
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
         let (stops, tokenizer) = (self.stops(), &self.tokenizer);
         let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
-        let world = self.world.clone().map(|w| Arc::new(w) as Arc<dyn Reward>);
+        let between = |text: &str, last: Option<u32>| tokenizer.between_turns(SAYS, text, last).map_err(|e| e.to_string());
         let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
-        f(&Environment { world: world.as_ref(), companions: Some(&companions), ..Environment::new(&stops, &decode) })
+        let environment = Environment::new(&stops, &decode);
+        let (world, between, companions) = (self.world.as_ref(), Some(&between as &Between), Some(&companions as _));
+        f(&Environment { world, between, companions, ..environment })
     }
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.

@@ -3,6 +3,7 @@ use crate::config::{Experiment, World};
 use crate::error::XtaskError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use tropism_data::audit::Audit;
 use tropism_data::output::Prepared;
 use tropism_data::questions::{Questions, plain, read_questions};
@@ -10,21 +11,28 @@ use tropism_data::read::{ReadOptions, content_hash, file_hash, read_pairs};
 use tropism_data::record::{Pair, Sample, Source, Text};
 use tropism_data::split::split_by_prompt;
 use tropism_objectives::{Objective, Per};
+use tropism_rewards::Reward;
 use tropism_trainer::{AnyStage, RowKind};
-use tropism_worlds::{Arithmetic, Task};
+use tropism_worlds::{AgentTask, AgentWorld, Arithmetic, Difficulty, Lookup, Sokoban, Task};
 
 /// A prompt with what is known of its answer.
 pub(super) struct Question {
     pub(super) source: Source,
     pub(super) text: Text,
-    pub(super) task: Option<Task>,
+    pub(super) difficulty: Option<Difficulty>,
     pub(super) truth: Option<String>,
 }
 
 impl Question {
     fn of(task: Task) -> Self {
         let source = Source::row("world:arithmetic, task", task.id + 1);
-        Question { source, text: task.conversation(), truth: Some(task.truth.to_string()), task: Some(task) }
+        let (text, truth) = (task.conversation(), Some(task.truth.to_string()));
+        Question { source, text, truth, difficulty: task.difficulty }
+    }
+
+    fn played(world: &str, task: &AgentTask) -> Self {
+        let source = Source::row(format!("world:{world}, task"), task.id + 1);
+        Question { source, text: task.conversation(), truth: None, difficulty: Some(task.difficulty) }
     }
 
     fn answered(sample: &Sample) -> Self {
@@ -32,11 +40,11 @@ impl Question {
             Text::Plain(text) => text.clone(),
             Text::Chat(messages) => messages.iter().map(|m| m.content.as_str()).collect(),
         };
-        Question { source: sample.source.clone(), text: sample.prompt.clone(), task: None, truth: Some(truth) }
+        Question { source: sample.source.clone(), text: sample.prompt.clone(), difficulty: None, truth: Some(truth) }
     }
 
     fn asked(pair: &Pair) -> Self {
-        Question { source: pair.source.clone(), text: pair.prompt.clone(), task: None, truth: None }
+        Question { source: pair.source.clone(), text: pair.prompt.clone(), difficulty: None, truth: None }
     }
 }
 
@@ -50,12 +58,50 @@ pub(super) struct Records {
     pub(super) prompts: Vec<Question>,
     /// prompts to sample from in training
     pub(super) questions: Vec<Question>,
-    pub(super) world: Option<Arithmetic>,
+    pub(super) world: Option<Arc<dyn Reward>>,
     pub(super) audit: BTreeMap<String, Audit>,
     pub(super) hashes: BTreeMap<String, String>,
 }
 
 pub(super) fn from_world(config: &Experiment, w: &World) -> Result<Records, XtaskError> {
+    match (&w.sokoban, &w.lookup) {
+        (None, None) => from_arithmetic(config, w),
+        (Some(sokoban), None) => from_agents(config, w, Sokoban::new(sokoban.clone())?),
+        (None, Some(lookup)) => from_agents(config, w, Lookup::new(lookup.clone())?),
+        (Some(_), Some(_)) => {
+            Err(XtaskError::usage("`world.sokoban` and `world.lookup` are both set", "a run has one world; remove one"))
+        }
+    }
+}
+
+/// Tasks of several turns, with demonstrations to learn from.
+fn from_agents(config: &Experiment, w: &World, world: impl AgentWorld + 'static) -> Result<Records, XtaskError> {
+    if w.pairs > 0 || w.test_pairs > 0 || w.arithmetic != Default::default() {
+        let problem = "a world of several turns makes demonstrations and no pairs, and is no world of arithmetic";
+        return Err(XtaskError::usage(
+            problem,
+            "set world.pairs = 0 and world.test_pairs = 0, and leave world.arithmetic out",
+        ));
+    }
+    super::super::episodes::check(config)?;
+    let (train, test) = world.split(config.data.test_fraction, config.seed)?;
+    let samples = world.demonstrations(&train, w.samples, config.seed)?;
+    let count = Audit { read: samples.len(), kept: samples.len(), ..Audit::default() };
+    let question = |task: &AgentTask| Question::played(world.name(), task);
+    let (questions, prompts) = (train.iter().map(question).collect(), test.iter().map(question).collect());
+    Ok(Records {
+        pairs: vec![],
+        test: vec![],
+        samples: Some(samples),
+        prompts,
+        questions,
+        world: Some(Arc::new(world)),
+        audit: BTreeMap::from([("samples".to_owned(), count)]),
+        hashes: BTreeMap::new(),
+    })
+}
+
+fn from_arithmetic(config: &Experiment, w: &World) -> Result<Records, XtaskError> {
     let world = Arithmetic::new(w.arithmetic.clone())?;
     let (train, test) = world.split(config.data.test_fraction, config.seed)?;
     let pairs = world.pairs(&train, w.pairs, w.noise, config.seed)?;
@@ -73,7 +119,7 @@ pub(super) fn from_world(config: &Experiment, w: &World) -> Result<Records, Xtas
         samples: Some(samples),
         prompts,
         questions,
-        world: Some(world),
+        world: Some(Arc::new(world)),
         audit,
         hashes: BTreeMap::new(),
     })
@@ -101,6 +147,11 @@ pub(super) fn from_questions(config: &Experiment, questions: &Questions) -> Resu
 }
 
 impl Records {
+    /// Whether samples are episodes of a world that answers back.
+    pub(super) fn episodes(&self) -> bool {
+        self.world.as_ref().is_some_and(|world| world.episodes().is_some())
+    }
+
     /// Questions and answers as plain text, for a tokenizer without a chat template.
     pub(super) fn without_template(&mut self) {
         for s in self.samples.iter_mut().flatten() {

@@ -3,6 +3,8 @@
 //! Before a step samples, the policy is written as a Hugging Face folder and the server is told to load it; then every
 //! completion is one request. What comes back must name each token by its id, so that the loss sees what was sampled.
 #[cfg(feature = "http")]
+mod ask;
+#[cfg(feature = "http")]
 mod client;
 mod options;
 #[cfg(feature = "http")]

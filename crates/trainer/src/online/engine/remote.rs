@@ -1,9 +1,11 @@
 //! A server that writes completions: weights there, completions back.
+use super::super::episodes::Player;
 use super::super::gather::Environment;
 use super::super::options::RolloutOptions;
+use super::ask::Asker;
 use super::client::Client;
 use super::options::{Engine, OpenAiEngine};
-use super::reply::{Reply, Vocabulary, ended, read};
+use super::reply::{Reply, Vocabulary, read};
 use crate::error::TrainError;
 use dfdx::prelude::*;
 use serde_json::{Value, json};
@@ -12,9 +14,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
-use std::time::Instant;
 use tropism_data::record::Source;
-use tropism_lm::{Answer, Decoder, Dims, FolderWriter, StopStrings};
+use tropism_lm::{Answer, Decoder, Dims, FolderWriter};
 use tropism_ops::Scalar;
 
 /// The file of a checkpoint that holds completions of a step that was not finished.
@@ -28,8 +29,8 @@ type Kept = BTreeMap<String, (Vec<u32>, Vec<f32>, String)>;
 
 /// A server, and what it has said in this step.
 pub(crate) struct Remote {
-    options: OpenAiEngine,
-    client: Client,
+    pub(super) options: OpenAiEngine,
+    pub(super) client: Client,
     /// counts the policies that were written
     version: AtomicU64,
     /// tells this process's versions from others'
@@ -65,7 +66,7 @@ impl Remote {
         Ok(remote)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,7 +94,7 @@ impl Remote {
         self.lock().clear();
     }
 
-    fn fingerprint(&self) -> String {
+    pub(super) fn fingerprint(&self) -> String {
         format!("{}-{}", self.session, self.version.load(Ordering::Relaxed))
     }
 
@@ -136,15 +137,22 @@ impl Remote {
         &self,
         rollout: &RolloutOptions,
         environment: &Environment,
-        (prompts, sources): (&[&[u32]], &[&Source]),
+        (prompts, texts, sources): (&[&[u32]], &[&str], &[&Source]),
         (vocabulary, seed): (usize, u64),
         each: &mut dyn FnMut(usize, usize, &Answer),
     ) -> Result<Vec<Vec<Answer>>, TrainError> {
         let jobs: Vec<(usize, usize)> = (0..prompts.len()).flat_map(|p| (0..rollout.group).map(move |n| (p, n))).collect();
         let mut found: Vec<Option<Answer>> = vec![None; jobs.len()];
         let (next, stop, (send, receive)) = (AtomicUsize::new(0), AtomicBool::new(false), mpsc::channel());
+        let player = rollout.turn_tokens.map(|_| Player::new(environment, &rollout.stop)).transpose();
+        let player = player.map_err(|problem| self.error(problem))?;
         let ask = |(place, number): (usize, usize)| {
-            let answer = self.completion(rollout, environment, prompts[place], (place, number), (vocabulary, seed), &stop);
+            let asker = Asker { remote: self, rollout, environment, size: vocabulary, stop: &stop };
+            let label = format!("{seed}/{place}/{number}");
+            let answer = match &player {
+                None => asker.completion(prompts[place], rollout.max_new_tokens, label),
+                Some(player) => asker.episode(player, (prompts[place], texts[place]), &label),
+            };
             answer.map_err(|e| format!("{}, completion {}: {e}", sources[place], number + 1))
         };
         let mut failed = None;
@@ -181,50 +189,8 @@ impl Remote {
         Ok(prompts.iter().map(|_| all.by_ref().take(rollout.group).collect()).collect())
     }
 
-    /// One completion, asked for or kept from before.
-    fn completion(
-        &self,
-        rollout: &RolloutOptions,
-        environment: &Environment,
-        prompt: &[u32],
-        (place, number): (usize, usize),
-        (size, seed): (usize, u64),
-        stop: &AtomicBool,
-    ) -> Result<Answer, String> {
-        let label = format!("{seed}/{place}/{number}");
-        let kept = self.lock().get(&label).cloned();
-        let reply = match kept {
-            Some((tokens, logps, finish)) => Reply { tokens, logps, finish },
-            None => {
-                let of_text = |text: &str| self.by_text(size, environment, text);
-                let vocabulary = Vocabulary { size, stops: environment.stops, of_text: &of_text };
-                let (body, version, clock) =
-                    (self.body(rollout, environment, prompt, &label), self.fingerprint(), Instant::now());
-                let reply = loop {
-                    let read = |body: Value| self.accept(&body, &version, prompt.len(), &vocabulary);
-                    let url = self.options.completions();
-                    match self.client.post(&self.options, &url, &body, read, &|| stop.load(Ordering::Relaxed))? {
-                        Some(reply) => break reply,
-                        None if clock.elapsed() > self.options.timeout() => {
-                            return Err(format!(
-                                "responses do not carry the version {version} of the policy as `system_fingerprint`; a server \
-                                 that does not watch {} needs `reload_url`",
-                                self.options.folder.display()
-                            ));
-                        }
-                        None => std::thread::sleep(self.options.backoff(1)),
-                    }
-                };
-                self.lock().insert(label, (reply.tokens.clone(), reply.logps.clone(), reply.finish.clone()));
-                reply
-            }
-        };
-        let strings = StopStrings { strings: &rollout.stop, keep: true, decode: environment.decode };
-        ended(reply, environment.stops, &strings, rollout.max_new_tokens)
-    }
-
     /// A response's completion; nothing where it comes from another version of the policy.
-    fn accept(
+    pub(super) fn accept(
         &self,
         body: &Value,
         version: &str,
@@ -238,11 +204,17 @@ impl Remote {
     }
 
     /// The request for one completion.
-    fn body(&self, rollout: &RolloutOptions, environment: &Environment, prompt: &[u32], label: &str) -> Value {
+    pub(super) fn body(
+        &self,
+        rollout: &RolloutOptions,
+        environment: &Environment,
+        (prompt, most): (&[u32], usize),
+        label: &str,
+    ) -> Value {
         let mut body = json!({
             "model": self.options.model,
             "prompt": prompt,
-            "max_tokens": rollout.max_new_tokens,
+            "max_tokens": most,
             "temperature": rollout.temperature,
             "top_p": 1.0,
             "top_k": -1,
@@ -268,7 +240,7 @@ impl Remote {
     }
 
     /// The one token of a text.
-    fn by_text(&self, size: usize, environment: &Environment, text: &str) -> Option<u32> {
+    pub(super) fn by_text(&self, size: usize, environment: &Environment, text: &str) -> Option<u32> {
         let texts = self.texts.get_or_init(|| {
             let mut texts: BTreeMap<String, Option<u32>> = BTreeMap::new();
             for id in 0..u32::try_from(size).unwrap_or(u32::MAX) {

@@ -158,7 +158,7 @@ pub(crate) fn ended(reply: Reply, stops: &[u32], strings: &StopStrings, most: us
     }
     tokens.truncate(keep);
     logps.truncate(keep);
-    Ok(Answer { tokens, end, model_logps: logps.clone(), sampling_logps: logps, text })
+    Ok(Answer { tokens, end, model_logps: logps.clone(), sampling_logps: logps, text, given: vec![] })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Remote {
         &self,
         _: &RolloutOptions,
         _: &Environment,
-        _: (&[&[u32]], &[&Source]),
+        _: (&[&[u32]], &[&str], &[&Source]),
         _: (usize, u64),
         _: &mut dyn FnMut(usize, usize, &Answer),
     ) -> Result<Vec<Vec<Answer>>, TrainError> {

@@ -1,0 +1,125 @@
+//! Episodes of several turns: demonstrations with what the world said between them, and the tokens of such a reply.
+
+use std::ops::Range;
+
+use super::mask::{AssistantMask, tokenize_chat};
+use super::prepare::{CHUNK, Preparation, PrepareOptions, finish};
+use super::{Tokenizer, encode::Notes};
+use crate::DataError;
+use crate::audit::Audit;
+use crate::record::{Message, Sample, Text};
+use crate::tokens::TokenSample;
+
+/// Tokenises and cuts episodes: samples whose completion is a chat in which the assistant's turns come by turns with what was said to
+/// it. Only the assistant's turns are scored, each up to and with the token that ends it; all else between them is
+/// [given](TokenSample::given), as it is where a policy plays itself and [`Tokenizer::between_turns`] stands for the world.
+///
+/// ```
+/// use tropism_data::record::{Message, Sample, Source, Text};
+/// use tropism_data::text::{BuiltIn, PrepareOptions, Tokenizer, tokenize_episodes};
+/// let tokenizer = Tokenizer::train(["a b"].into_iter(), 259)?.with_built_in(BuiltIn::ChatMl)?;
+/// let turns = [("assistant", "left"), ("user", "a wall"), ("assistant", "up")];
+/// let sample = Sample {
+///     source: Source::row("made up", 1),
+///     prompt: Text::Chat(vec![Message::new("user", "go")]),
+///     tools: Default::default(),
+///     completion: Text::Chat(turns.map(|(role, said)| Message::new(role, said)).to_vec()),
+/// };
+/// let (episodes, _) = tokenize_episodes(&tokenizer, &[sample], PrepareOptions::default())?;
+/// let said: Vec<String> = episodes[0]
+///     .written()
+///     .map(|turn| tokenizer.decode(&episodes[0].completion[turn], false))
+///     .collect::<Result<_, _>>()?;
+/// assert_eq!(said, ["left<|im_end|>", "up<|im_end|>"]);
+/// let between = tokenizer.between_turns("user", "a wall", tokenizer.eos_id())?;
+/// assert_eq!(between, episodes[0].completion[episodes[0].given[0].clone()]);
+/// # Ok::<(), tropism_data::DataError>(())
+/// ```
+///
+/// # Errors
+/// As for [`tokenize_chat`] with [`AssistantMask::Prefix`]; plain text, a completion that does not begin with a turn of the
+/// assistant's; no episode left.
+pub fn tokenize_episodes(
+    tokenizer: &Tokenizer,
+    samples: &[Sample],
+    options: impl Into<PrepareOptions>,
+) -> Result<(Vec<TokenSample>, Audit), DataError> {
+    let mut preparation = Preparation::new(tokenizer, options)?;
+    let mut kept = Vec::with_capacity(samples.len());
+    for chunk in samples.chunks(CHUNK) {
+        let found = tokenizer.share_out(chunk, |_, sample| episode(tokenizer, sample))?;
+        let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let items = chunk.iter().zip(found).map(|(sample, found)| (sample.source.row, Some((found, Notes::default()))));
+        kept.extend(preparation.cut(items, |s| (s.len(), s.len()), TokenSample::truncate, |_| false));
+    }
+    finish(kept, preparation)
+}
+
+fn episode(tokenizer: &Tokenizer, sample: &Sample) -> Result<TokenSample, DataError> {
+    let refuse = |reason: &str| Err(DataError::row(&sample.source, reason));
+    let (Text::Chat(prompt), Text::Chat(turns)) = (&sample.prompt, &sample.completion) else {
+        return refuse("is plain text; an episode has messages");
+    };
+    if turns.first().is_none_or(|turn| turn.role != "assistant") {
+        return refuse("does not begin with a turn of the assistant's");
+    }
+    let messages = [prompt.as_slice(), turns].concat();
+    let chat = tokenize_chat(tokenizer, &sample.source, &messages, &sample.tools, AssistantMask::Prefix)?;
+    let earlier = prompt.iter().filter(|message| message.role == "assistant").count();
+    let written = runs(&chat.mask);
+    let (Some(first), Some(last)) = (written.get(earlier), written.last()) else {
+        return refuse("has turns that cannot be told apart");
+    };
+    let ends = |turn: &Range<usize>| {
+        // what a template puts behind a turn's end is not the assistant's
+        let stop = turn.clone().find(|&at| Some(chat.ids[at]) == tokenizer.eos_id());
+        stop.map_or(turn.end, |at| at + 1)
+    };
+    let (start, end) = (first.start, ends(last));
+    let borders: Vec<Range<usize>> = written[earlier..].iter().map(|turn| turn.start - start..ends(turn) - start).collect();
+    let given = borders.windows(2).map(|pair| pair[0].end..pair[1].start).filter(|part| !part.is_empty()).collect();
+    let (prompt, completion) = (chat.ids[..start].to_vec(), chat.ids[start..end].to_vec());
+    Ok(TokenSample { source: sample.source.clone(), prompt, completion, given })
+}
+
+/// Runs of what is on.
+fn runs(mask: &[bool]) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = vec![];
+    for at in (0..mask.len()).filter(|&at| mask[at]) {
+        match found.last_mut() {
+            Some(run) if run.end == at => run.end = at + 1,
+            _ => found.push(at..at + 1),
+        }
+    }
+    found
+}
+
+impl Tokenizer {
+    /// Tokens between a turn of the assistant's that ended with the token `last` and its next one: what the template closes a turn
+    /// with (less `last`), what `role` says, and the opening of the next turn.
+    ///
+    /// The template must only append: what it renders of a conversation must begin with what it renders of the conversation's
+    /// beginning. Templates that rewrite earlier turns (that take out thinking, for example) would show a model in training what it
+    /// never saw.
+    ///
+    /// # Errors
+    /// No template, one that fails or rewrites earlier turns; tokens that merge with the turn.
+    pub fn between_turns(&self, role: &str, content: &str, last: Option<u32>) -> Result<Vec<u32>, DataError> {
+        const TURN: &str = "!";
+        let messages = [Message::new("user", "?"), Message::new("assistant", TURN), Message::new(role, content)];
+        let (before, with) = (self.render(&messages[..1], true)?, self.render(&messages[..2], false)?);
+        let whole = self.render(&messages, true)?;
+        let appends = whole.starts_with(&with) && with.strip_prefix(&before).is_some_and(|turn| turn.starts_with(TURN));
+        if !appends {
+            let reason = "changes earlier turns when a conversation goes on, which several turns do not go with; take one that \
+                          only appends";
+            return Err(DataError::Template { reason: reason.to_owned() });
+        }
+        let (ids, head) = (self.encode(&whole)?, self.encode(&whole[..before.len() + TURN.len()])?);
+        let Some(rest) = ids.strip_prefix(head.as_slice()) else {
+            let reason = "closes a turn with characters that merge with the turn's last in a token";
+            return Err(DataError::Template { reason: reason.to_owned() });
+        };
+        Ok(rest.strip_prefix(last.as_slice()).unwrap_or(rest).to_vec())
+    }
+}
