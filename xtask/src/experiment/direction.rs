@@ -6,7 +6,6 @@ use super::revision::by_prompt;
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
 use tropism_data::record::{Message, Text};
-use tropism_rewards::Reward;
 use tropism_trainer::{Completion, Directions, FreshOptions, WeightedReward, rate};
 
 /// Held-out prompts at every angle.

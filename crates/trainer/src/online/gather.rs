@@ -51,7 +51,7 @@ impl PromptRow {
 }
 
 /// Turns what a world says into tokens; the second argument is the token that ended the turn before, if one did.
-pub type Between = dyn Fn(&str, Option<u32>) -> Result<Vec<u32>, String> + Sync;
+pub type Between<'a> = dyn Fn(&str, Option<u32>) -> Result<Vec<u32>, String> + Sync + 'a;
 
 /// What completions are ended, read and rated by.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ pub struct Environment<'a> {
     pub models: Option<&'a dyn RewardModels>,
     /// tokens between a turn that ended with a token, or with none that ends, and the next: what the world said, as the chat
     /// template writes it; for rollouts of several turns
-    pub between: Option<&'a Between>,
+    pub between: Option<&'a Between<'a>>,
     /// writes the tokenizer's files into a folder, for a server that loads the policy from there
     pub companions: Option<&'a (dyn Fn(&Path) -> Result<(), String> + Sync)>,
 }

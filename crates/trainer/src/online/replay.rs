@@ -289,7 +289,7 @@ mod tests {
         let mut other = replay(2, 2);
         other.restore(dir.path()).unwrap();
         assert!(one.present == other.present && one.past == other.past && !one.present.is_empty());
-        let mut next = |r: &mut Replay| prompts(&r.mix(pairs(900, 20), &mut Map::new()));
+        let next = |r: &mut Replay| prompts(&r.mix(pairs(900, 20), &mut Map::new()));
         assert_eq!(next(&mut one), next(&mut other));
         std::fs::write(dir.path().join(FILE), "{").unwrap();
         assert!(other.restore(dir.path()).unwrap_err().to_string().contains("replay.json: is damaged"));
