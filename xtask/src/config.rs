@@ -28,7 +28,8 @@ pub struct Experiment {
     /// threads; 0 for as many as the model's size is worth
     #[serde(default)]
     pub threads: usize,
-    /// most memory that training may take, as `8GiB` or `6000MiB`; micro-batches are made small enough
+    /// most memory that training may take, as `8GiB` or `6000MiB`, with all models that a stage holds; micro-batches are made
+    /// small enough
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<String>,
     /// where rows come from

@@ -179,6 +179,12 @@ fn memory_that_does_not_suffice() {
 }
 
 #[test]
+fn a_step_that_must_not_be_split_is_refused_before_anything_is_written() {
+    let coupled = ["stages.dpo.objective={ method = 'aot' }".to_owned(), "stages.dpo.micro_batch_tokens=20".into()];
+    says(&dpo(&pairs(60), &coupled), &["stage `dpo`: `micro_batch_tokens` is 20", "aot compares its rows", "set it to"]);
+}
+
+#[test]
 fn options_that_toys_or_recipes_do_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let of = |args: &[&str]| {

@@ -233,17 +233,7 @@ where
 
     /// Number of trained parameters; a tied head counts once.
     pub fn parameters(&self) -> usize {
-        struct Count(usize);
-        impl<E: Dtype> Visit<E> for Count {
-            type Error = std::convert::Infallible;
-            fn tensor<S: Shape>(&mut self, _: &str, t: &Tensor<S, E, Cpu>) -> Result<(), Self::Error> {
-                self.0 += t.shape().num_elements();
-                Ok(())
-            }
-        }
-        let mut count = Count(0);
-        let Ok(()) = self.visit(&mut count);
-        count.0
+        count(self)
     }
 
     /// Checks tokens and positions; the length of the longest sequence.
@@ -275,4 +265,19 @@ where
             None => Ok(()),
         }
     }
+}
+
+/// Number of trained parameters.
+pub(crate) fn count<E: Dtype>(params: &impl Params<E>) -> usize {
+    struct Count(usize);
+    impl<E: Dtype> Visit<E> for Count {
+        type Error = std::convert::Infallible;
+        fn tensor<S: Shape>(&mut self, _: &str, t: &Tensor<S, E, Cpu>) -> Result<(), Self::Error> {
+            self.0 += t.shape().num_elements();
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    let Ok(()) = params.visit(&mut count);
+    count.0
 }

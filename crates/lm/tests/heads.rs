@@ -44,6 +44,13 @@ fn the_last_token_of_every_sequence() {
 }
 
 #[test]
+fn parameters_are_those_of_trunk_and_heads() {
+    let model = headed("llama_untied", &both());
+    let hidden = model.trunk.dims.hidden().size();
+    assert_eq!(model.parameters(), model.trunk.parameters() + hidden + 1 + 3 * hidden);
+}
+
+#[test]
 fn gradients_of_heads_and_trunk() {
     for name in ["llama_untied", "gpt2"] {
         let mut model = headed(name, &both());

@@ -17,6 +17,7 @@
 
 mod checkpoint;
 mod constants;
+mod coupled;
 pub mod denoise;
 mod distil;
 mod error;
@@ -36,6 +37,7 @@ mod schedule;
 mod score;
 mod stage;
 mod step;
+mod streams;
 
 pub use checkpoint::Saved;
 pub use distil::*;

@@ -47,8 +47,8 @@ where
     /// reads one.
     ///
     /// # Errors
-    /// Bad options, no rows, rows of the wrong kind for the objective, a reference too many or too few, rows that the model
-    /// cannot score.
+    /// Bad options, no rows, rows of the wrong kind for the objective, a reference too many or too few, a step that
+    /// [cannot be split](Stage::check_split), rows that the model cannot score.
     pub fn new(
         stage: &'a Stage,
         rows: &'a Rows,
@@ -77,6 +77,7 @@ where
         seed: u64,
     ) -> Result<Self, TrainError> {
         check(stage, rows, reference.is_some())?;
+        stage.check_split(rows, seed)?;
         let expected = rows.len() * rows.sides();
         if let Some(found) = reference.as_ref().map(ReferenceLogps::completions).filter(|n| *n != expected) {
             let problem = format!("has log-probabilities of {found} completions, there are {expected}");
@@ -93,6 +94,7 @@ where
     /// As [`StageRun::new`], for an objective with a reference.
     pub fn unscored(stage: &'a Stage, rows: &'a Rows, policy: Decoder<M, E>, seed: u64) -> Result<Self, TrainError> {
         check(stage, rows, true)?;
+        stage.check_split(rows, seed)?;
         let order = Order::new(rows.len(), seed, stage.shuffle)?;
         let none = ReferenceLogps::unscored(rows);
         Ok(Self::assemble(stage, rows, stage.adapt(policy, seed)?, Some(none), order))

@@ -39,6 +39,10 @@ pub struct Stage<O = Objective> {
     pub name: String,
     /// what is learnt: a loss on rows and its options, or those of a stage that samples
     pub objective: O,
+    /// name of the random streams that its sampling draws from, in place of its own: arms of a comparison with the same one
+    /// sample with the same draws in each step
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
     /// where the policy starts; the stage before, or the run's model, when left out
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
@@ -140,6 +144,7 @@ impl<O> Stage<O> {
         Stage {
             name: name.into(),
             objective,
+            stream: None,
             init: None,
             reference: None,
             learning_rate,
@@ -169,7 +174,9 @@ impl<O> Stage<O> {
     /// reads a reference.
     pub(crate) fn check_shared(&self, (method, reads_reference): (&str, bool)) -> Result<(), TrainError> {
         let positive = |x: f64| x > 0.0 && x.is_finite();
-        let rules: [(&'static str, bool, String); 10] = [
+        let stream = self.stream.as_ref().is_none_or(|s| !s.is_empty());
+        let rules: [(&'static str, bool, String); 11] = [
+            ("stream", stream, "is empty; leave it out for one of the stage's own".into()),
             (
                 "name",
                 !self.name.is_empty() && !self.name.contains(['/', '\\', '.']),

@@ -1,22 +1,12 @@
 //! Micro-batches that fit into a given memory.
+use super::held::{Held, held, most as most_of};
 use super::prepare::Model;
 use crate::config::Experiment;
 use crate::error::XtaskError;
-use tropism_trainer::{AnyStage, Precision};
+use tropism_trainer::AnyStage;
 
 /// Program, tokenizer, rows and what allocators keep.
 const BASE: u64 = 300 << 20;
-
-/// Numbers that are kept besides activations while a stage of a model of `stored` weights trains `trained` of them (or of an
-/// adapter) and is saved.
-///
-/// In training: the weights at the start of the run and of the reference, which the policy shares but for what it trains,
-/// with that part's gradients and two moments. At the end, when those are gone: the start, the reference, the result (an
-/// adapter merged) and its copy on the way to a file.
-fn fixed(stored: usize, trained: usize, optimizer_state: Precision) -> usize {
-    let moments = if optimizer_state == Precision::Bf16 { 1 } else { 2 };
-    (2 * stored + (2 + moments) * trained).max(4 * stored + trained)
-}
 
 /// `8GiB`, `6000MiB`, `6GB`, … in bytes.
 fn bytes(text: &str) -> Option<u64> {
@@ -38,10 +28,9 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize, prompt
     let Some(text) = &config.memory_limit else { return Ok(()) };
     let refuse = |problem: String, help: &str| XtaskError::config("memory_limit", problem, help);
     let limit = bytes(text).ok_or_else(|| refuse(format!("`{text}` is no size"), "write it as 8GiB or 6000MiB"))?;
-    for stage in &mut config.stages {
-        let trained = stage.adapt(model.clone(), 0)?.parameters();
-        let fixed = fixed(model.parameters(), trained, stage.optimizer_state());
-        let footprint = model.config().footprint(fixed, stage.gradient_checkpointing());
+    let all: Vec<Vec<Held>> = config.stages.iter().map(|s| held(config, s, model)).collect::<Result<_, _>>()?;
+    for (stage, all) in config.stages.iter_mut().zip(all) {
+        let footprint = model.config().footprint(most_of(&all), stage.gradient_checkpointing());
         let longest = match (&*stage, stage.sampling()) {
             (AnyStage::PolicyGradient(_), Some((rollout, _))) => prompt + rollout.group * rollout.max_new_tokens,
             // rows hold three completions at most, of which some may be the data's
@@ -52,9 +41,10 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize, prompt
         if most < longest {
             let needed = BASE + 4 * (footprint.weights + longest * footprint.per_token) as u64;
             let problem = format!(
-                "{text} is not enough for stage `{}`: its longest row of {longest} tokens needs {} MiB",
+                "{text} is not enough for stage `{}`: its longest row of {longest} tokens needs {} MiB, with {}",
                 stage.name(),
-                needed.div_ceil(1 << 20)
+                mib(needed),
+                listed(&all)
             );
             return Err(refuse(problem, "allow more, cut rows by data.max_length, or set gradient_checkpointing = true"));
         }
@@ -64,17 +54,30 @@ pub(super) fn fit(config: &mut Experiment, model: &Model, longest: usize, prompt
     Ok(())
 }
 
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}
+
+/// The models that count, by what they take where the stage takes most.
+fn listed(all: &[Held]) -> String {
+    let training = all.iter().map(|h| h.training).sum::<usize>() == most_of(all);
+    let of = |h: &Held| if training { h.training } else { h.end };
+    let one = |h: &Held| format!("{} {} MiB", h.what, mib(4 * of(h) as u64));
+    let listed: Vec<String> = all.iter().filter(|h| of(h) > 0).map(one).collect();
+    format!("{} ({})", listed.join(", "), if training { "while it trains" } else { "while its result is saved" })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{bytes, fixed};
-    use tropism_trainer::Precision;
+    use super::{Held, bytes, listed};
 
     #[test]
-    fn untrained_weights_have_neither_gradients_nor_moments() {
-        assert_eq!(fixed(100, 100, Precision::F32), 600);
-        assert_eq!(fixed(100, 100, Precision::Bf16), 500);
-        // an adapter, or a few tensors: the end of the stage is the widest place
-        assert_eq!(fixed(100, 1, Precision::F32), 401);
+    fn the_models_that_count_are_named() {
+        let held = |what: &str, training, end| Held { what: what.into(), training, end };
+        let mut all = vec![held("the policy", 1 << 18, 1 << 19), held("`dpo` as favoured", 3 << 18, 0)];
+        assert_eq!(listed(&all), "the policy 1 MiB, `dpo` as favoured 3 MiB (while it trains)");
+        all[1].training = 1;
+        assert_eq!(listed(&all), "the policy 2 MiB (while its result is saved)");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod episodes;
 mod evaluate;
 pub(crate) mod folder;
 mod further;
+mod held;
 mod memory;
 pub(crate) mod pipeline;
 mod prepare;

@@ -116,7 +116,7 @@ fn stages_read_what_earlier_ones_made_and_a_killed_run_resumes() {
     for (stage, figures) in [
         ("rm", &["accuracy", "margin", "min_reward", "mean_reward", "max_reward"][..]),
         ("distil", &["divergence", "strength", "total_variation", "expected_reward", "lengths"]),
-        ("distil_on", &["divergence", "completions/mean_length"]),
+        ("distil_on", &["divergence", "completions/mean_length", "kl/teacher", "kl/favoured", "kl/other"]),
         ("rto", &["token_rewards/sum", "objective/kl", "objective/rlhf_reward", "rewards/score/mean"]),
         ("oprl", &["process/loss", "process/reward", "process/accuracies", "process/steps"]),
     ] {
@@ -188,4 +188,24 @@ fn what_is_not_there_is_named_before_anything_is_written() {
     assert!(said("stages.sft.swap_pairs=true").contains("`swap_pairs`"));
     let folder = "stages.oprl.policy_gradient.rewards.score.function={ type = 'model', folder = 'nowhere' }";
     assert!(said(folder).contains("nowhere"));
+}
+
+#[test]
+fn a_memory_limit_counts_the_models_beside_the_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |limit: &str| {
+        let wide = ["model.new.hidden_size=512", "model.new.num_attention_heads=8", limit];
+        let result = go(dir.path(), "none", &wide);
+        assert!(!result.status.success() && !dir.path().join("none").exists());
+        text(&result.stderr).split_whitespace().filter(|w| *w != "│").collect::<Vec<_>>().join(" ")
+    };
+    // enough for six copies of the weights, not for what these stages hold beside them
+    for (limit, names) in [
+        ("memory_limit=325MiB", ["stage `distil`", "`dpo` as favoured 3 MiB", "`reverse` as other 3 MiB"]),
+        ("memory_limit=334MiB", ["stage `oprl`", "the process reward model", "the reward model of stage rm 3 MiB"]),
+    ] {
+        let found = said(limit);
+        names.iter().for_each(|name| assert!(found.contains(name), "{limit}: {found}"));
+        assert!(found.contains("the policy with gradients and moments 12 MiB"), "{found}");
+    }
 }

@@ -10,12 +10,18 @@ use super::teacher::{Distance, Distillation};
 pub struct DistilToken {
     /// Of the student (at the temperature), of the favoured and of the other model.
     sums: [LogSumExp; 3],
+    /// Of the student, without the temperature.
+    plain: LogSumExp,
     /// Of the teacher, at the temperature.
     teacher: LogSumExp,
     total_variation: f64,
     strength: f64,
-    /// Sum that the distance is made of.
+    /// Sum that a distance other than the reverse KL is made of.
     distance: f64,
+    /// `Σ p (log p − t)`, with the teacher's logits `t` before they are normalised.
+    reverse: f64,
+    /// KL of the student to the favoured and to the other model.
+    kl: [f64; 2],
     /// `Σ p sign(p − q)`, for the gradient of the total variation.
     lean: f64,
     /// `Σ p (log π_a − log π_b)`.
@@ -34,6 +40,17 @@ impl DistilToken {
         self.strength
     }
 
+    /// `KL(p ‖ q)` of student and teacher, at the temperature, in nats; whatever the loss's distance is.
+    pub fn kl_to_teacher(&self) -> f64 {
+        self.reverse + self.teacher.value()
+    }
+
+    /// `KL(π ‖ π_a)` and `KL(π ‖ π_b)` of the student to the favoured and to the other model, in nats, all without the
+    /// temperature.
+    pub fn kl_to_models(&self) -> [f64; 2] {
+        self.kl
+    }
+
     /// `E_p[log π_a − log π_b]`: what the student is expected to earn, in nats; times `β₀` it is the expected reward.
     pub fn contrast(&self) -> f64 {
         self.contrast
@@ -49,7 +66,7 @@ impl Distillation {
     /// The distance of student and teacher at a token, without its weight, in nats or as total variation.
     pub fn distance(&self, token: &DistilToken) -> f64 {
         match self.distance {
-            Distance::ReverseKl => token.distance + token.teacher.value(),
+            Distance::ReverseKl => token.kl_to_teacher(),
             Distance::ForwardKl => token.distance / token.teacher.sum - token.teacher.value(),
             Distance::TotalVariation => 0.5 * token.distance,
         }
@@ -93,6 +110,8 @@ impl Distillation {
     /// Adds a chunk to the teacher's log-sum-exp and to the sums that can be taken on the way.
     fn mix(&self, token: &mut DistilToken, logits: &[&[f64]]) {
         let (mixed, student) = (self.mixed(token), token.sums[0].value());
+        let (plain, warm) = (token.plain.value(), self.temperature != 1.0);
+        let shift = [token.sums[1].value(), token.sums[2].value()];
         let forward = self.distance == Distance::ForwardKl;
         let top = (0..logits[0].len()).map(|v| mixed(logits, v).1).fold(token.teacher.max, f64::max);
         let factor = token.teacher.raise(top);
@@ -105,12 +124,20 @@ impl Distillation {
             let p = log_p.exp();
             token.teacher.sum += e;
             // The limit of p log p and q log q where these are 0.
-            token.distance += match self.distance {
-                Distance::ReverseKl if p > 0.0 => p * (log_p - t),
-                Distance::ForwardKl if e > 0.0 => e * (t - log_p),
-                _ => 0.0,
-            };
-            token.contrast += p * (token.logp(1, logits[1][v]) - token.logp(2, logits[2][v]));
+            if p > 0.0 {
+                token.reverse += p * (log_p - t);
+            }
+            if forward && e > 0.0 {
+                token.distance += e * (t - log_p);
+            }
+            let (a, b) = (logits[1][v] - shift[0], logits[2][v] - shift[1]);
+            token.contrast += p * (a - b);
+            let own = if warm { logits[0][v] - plain } else { log_p };
+            let weight = if warm { own.exp() } else { p };
+            if weight > 0.0 {
+                token.kl[0] += weight * (own - a);
+                token.kl[1] += weight * (own - b);
+            }
         }
     }
 
@@ -148,10 +175,13 @@ impl VocabularyFigure for Distillation {
         let strength = self.strength_at(0.0);
         DistilToken {
             sums: [empty; 3],
+            plain: empty,
             teacher: empty,
             total_variation: 0.0,
             strength,
             distance: 0.0,
+            reverse: 0.0,
+            kl: [0.0; 2],
             lean: 0.0,
             contrast: 0.0,
         }
@@ -162,6 +192,9 @@ impl VocabularyFigure for Distillation {
             0 => {
                 let tau = self.temperature;
                 token.sums[0].extend(logits[0], |_, z| z / tau);
+                if tau != 1.0 {
+                    token.plain.extend(logits[0], |_, z| z);
+                }
                 (1..3).for_each(|k| token.sums[k].extend(logits[k], |_, z| z));
             }
             1 => {

@@ -100,6 +100,24 @@ fn worked_example() {
 }
 
 #[test]
+fn kls_are_those_of_whole_distributions_at_any_distance() {
+    let kl = |p: &[f64], q: &[f64]| p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
+    for distance in [Distance::ReverseKl, Distance::ForwardKl, Distance::TotalVariation] {
+        for temperature in [1.0, 1.7] {
+            let options = config().with_distance(distance).with_temperature(temperature);
+            let figure = options.distillation().unwrap();
+            for row in worked() {
+                let token = read(&figure, &row, 2);
+                let (p, q) = (logps(&row[0], temperature), dense(&options, &row).1);
+                close(&[token.kl_to_teacher()], &[kl(&p, &q)], 1e-12);
+                let plain = row.each_ref().map(|z| logps(z, 1.0));
+                close(&token.kl_to_models(), &[kl(&plain[0], &plain[1]), kl(&plain[0], &plain[2])], 1e-13);
+            }
+        }
+    }
+}
+
+#[test]
 fn invariant_1_models_that_agree_give_the_largest_weight_and_no_reward() {
     let figure = config().distillation().unwrap();
     let [student, model, _] = worked()[0].clone();

@@ -1,7 +1,7 @@
 //! A trunk and its heads, trained together.
 use super::Heads;
 use crate::config::Config;
-use crate::decoder::Decoder;
+use crate::decoder::{Decoder, count};
 use crate::dims::{Dims, Outputs};
 use crate::error::LmError;
 use crate::linear::Rows;
@@ -47,6 +47,11 @@ impl<M: Dims, E: Scalar> Headed<M, E>
 where
     Cpu: Device<E>,
 {
+    /// Number of trained parameters, of the trunk and of all heads.
+    pub fn parameters(&self) -> usize {
+        count(self)
+    }
+
     /// A value per token, `[N]`.
     ///
     /// # Gradient

@@ -13,6 +13,11 @@ use tropism_credit::{AlignDistil, Alignment};
 ///
 /// Source: Zhang et al. 2025, arXiv 2503.02832; see [`aligndistil()`](tropism_credit::aligndistil()). A stage of
 /// `epochs` passes learns from each row, or prompt, once a pass.
+///
+/// Of each step's distilled tokens the metrics tell the means of `strength`, `total_variation` of the two models,
+/// `expected_reward`, `teacher_distance` (the loss's distance without its weight), and the reverse KL of the policy in nats: to
+/// the composed teacher (`kl/teacher`, at the loss's temperature), and to the two models that it is made of (`kl/favoured`,
+/// `kl/other`, without it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistilOptions {

@@ -62,6 +62,11 @@ pub struct DistilRun<'a, M: Dims, E: Dtype> {
     pub(super) tokens: usize,
 }
 
+/// Figures that are means over a step's distilled tokens. `kl/…` are those of the policy to the teacher, and to the two models
+/// that it is made of, in nats.
+const BY_TOKEN: [&str; 7] =
+    ["strength", "total_variation", "expected_reward", "teacher_distance", "kl/teacher", "kl/favoured", "kl/other"];
+
 /// What a step comes to.
 #[derive(Default)]
 struct Sums {
@@ -69,8 +74,10 @@ struct Sums {
     weight: f64,
     tokens: usize,
     diagnostics: Diagnostics,
-    /// of all distilled tokens: strength, total variation, expected reward, distance, number
-    by_token: [f64; 5],
+    /// over all distilled tokens, by the names of [`BY_TOKEN`]
+    by_token: [f64; 7],
+    /// number of these
+    distilled: usize,
 }
 
 impl<'a, M: Dims, E: Scalar> DistilRun<'a, M, E>
@@ -92,7 +99,7 @@ where
         let policy = stage.adapt(policy, seed)?;
         let shuffle = stage.shuffle || matches!(source, DistilSource::Prompts(..));
         let order = Order::new(source.len().max(1), seed, shuffle)?;
-        let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
+        let rollouts = stage.stream(seed, "rollouts");
         Self::assemble(stage, source, policy, teachers, order, rollouts)
     }
 
@@ -163,6 +170,7 @@ where
             return Ok(None);
         }
         let lr = self.stage.learning_rate * learning_rate(self.stage.schedule, self.step, total, self.stage.warmup(total));
+        self.stage.at_step(&mut self.rollouts, "rollouts", self.step);
         let picked = self.order.batch(self.stage.batch_size);
         let clock = Instant::now();
         let (samples, mut figures) = self.samples(&picked)?;
@@ -280,9 +288,12 @@ steps!(DistilRun);
 impl Sums {
     fn add(&mut self, figure: &Distillation, tokens: &[tropism_credit::DistilToken], beta: f64) {
         for token in tokens {
-            let parts = [token.strength(), token.total_variation(), beta * token.contrast(), figure.distance(token), 1.0];
+            let ([favoured, other], reward) = (token.kl_to_models(), beta * token.contrast());
+            let (strength, variation) = (token.strength(), token.total_variation());
+            let parts = [strength, variation, reward, figure.distance(token), token.kl_to_teacher(), favoured, other];
             self.by_token.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
+        self.distilled += tokens.len();
     }
 }
 
@@ -293,10 +304,7 @@ fn put(sums: &Sums, figures: &mut Map<String, Value>) {
             figures.insert(name.to_owned(), mean.into());
         }
     }
-    let [strength, variation, reward, distance, n] = sums.by_token;
-    for (name, sum) in
-        [("strength", strength), ("total_variation", variation), ("expected_reward", reward), ("teacher_distance", distance)]
-    {
-        figures.insert(name.into(), (sum / n.max(1.0)).into());
+    for (name, sum) in BY_TOKEN.into_iter().zip(sums.by_token) {
+        figures.insert(name.into(), (sum / sums.distilled.max(1) as f64).into());
     }
 }

@@ -187,6 +187,9 @@ impl AnyStage {
         if self.sampling().is_some() && each!(self, s => s.data_stage.is_some()) {
             return refuse(self.name(), "data_stage", "is set, but the stage samples its rows; remove it");
         }
+        if self.sampling().is_none() && each!(self, s => s.stream.is_some()) {
+            return refuse(self.name(), "stream", "is set, but the stage does not sample; remove it");
+        }
         match self {
             AnyStage::OnlinePreference(s) if RowKind::of(&s.objective.objective) == Some(RowKind::Samples) => {
                 refuse(&s.name, "online_preference", "has a loss on single completions; call it rejection_sampling")

@@ -2,6 +2,7 @@
 use super::directions::Directions;
 use super::fresh_rows::POLICY_CHOSEN;
 use super::options::RolloutOptions;
+use super::replay::ReplayOptions;
 use super::rewards::{Implicit, RewardFunction, WeightedReward, rewards_problem};
 use crate::error::TrainError;
 use crate::rows::RowKind;
@@ -57,6 +58,9 @@ pub struct FreshOptions {
     /// after this many steps, and each time again, the policy as it then is becomes the reference; 0: the reference stays
     #[serde(default)]
     pub reference_every: usize,
+    /// mix pairs of earlier rounds into each update
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<ReplayOptions>,
 }
 
 /// Heads of their own for several objectives. The policy samples by the even mix of all heads; the reference is the model that the
@@ -121,6 +125,7 @@ impl FreshOptions {
             heads: None,
             directions: None,
             reference_every: 0,
+            replay: None,
         }
     }
 
@@ -263,7 +268,7 @@ impl FreshOptions {
             }
         }
         let told = self.directions.as_ref().and_then(|d| d.problem(&self.rewards));
-        told.or_else(|| self.pairs_problem(kind))
+        told.or_else(|| self.pairs_problem(kind)).or_else(|| self.replay_problem())
     }
 
     fn pairs_problem(&self, kind: RowKind) -> Option<(&'static str, String)> {

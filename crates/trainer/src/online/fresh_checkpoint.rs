@@ -46,6 +46,7 @@ where
         }
         save_moments(&self.optimiser, vec![], writer.path())?;
         self.engine.iter().try_for_each(|e| e.save(writer.path()))?;
+        self.replay.iter().try_for_each(|r| r.save(writer.path()))?;
         if let (true, Some(reference)) = (self.stage.objective.reference_every > 0, &self.reference) {
             let path = writer.path().join(REFERENCE);
             std::fs::create_dir_all(&path).map_err(TrainError::io(&path))?;
@@ -103,6 +104,7 @@ where
             run.set_heads(LanguageHeads::load(folder, |c| Ok(Loaded::new(c)))?)?;
         }
         (run.step, run.tokens) = (saved.step, saved.tokens);
+        run.replay.iter_mut().try_for_each(|r| r.restore(folder))?;
         run.engine = Remote::restore(&stage.objective.rollout, folder)?;
         (run.optimiser.steps, run.optimiser.moments) = (saved.optimiser_steps, moments);
         Ok((run, saved.metrics_bytes))

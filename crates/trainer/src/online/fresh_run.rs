@@ -4,6 +4,7 @@ use super::figures::{Times, completions, rewards};
 use super::fresh::FreshOptions;
 use super::fresh_rows::Pools;
 use super::gather::{Environment, Gatherer, Group, PromptRow};
+use super::replay::Replay;
 use crate::constants::reads_baseline;
 use crate::error::TrainError;
 use crate::follow::{Steps, steps};
@@ -40,6 +41,8 @@ pub struct FreshRun<'a, M: Dims, E: Dtype> {
     pub(super) grads: Store<E>,
     pub(super) order: Order,
     pub(super) rollouts: Stream,
+    /// pairs of earlier rounds, where the stage keeps some
+    pub(super) replay: Option<Replay>,
     pub(super) step: usize,
     pub(super) tokens: usize,
     /// the server that writes completions, where it is not this program
@@ -66,7 +69,7 @@ where
         stage.check_prompts(prompts, &environment)?;
         let policy = stage.adapt(policy, seed)?;
         let order = Order::new(prompts.len(), seed, stage.shuffle)?;
-        let rollouts = Stream::new(seed, &format!("{}/rollouts", stage.name));
+        let rollouts = stage.stream(seed, "rollouts");
         let mut run = Self::assemble(stage, prompts, policy, reference, environment, order, rollouts)?;
         if let Some(options) = &stage.objective.heads {
             let count = stage.objective.aspects().count();
@@ -107,6 +110,7 @@ where
         }
         let (heads, grads, step, tokens) = (None, None, 0, 0);
         let engine = Remote::of(&stage.objective.rollout);
+        let replay = Replay::of(stage, order.state().seed);
         Ok(FreshRun {
             stage,
             prompts,
@@ -118,6 +122,7 @@ where
             grads,
             order,
             rollouts,
+            replay,
             step,
             tokens,
             engine,
@@ -175,6 +180,7 @@ where
             groups: self.stage.batch_size,
             plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
         };
+        self.stage.at_step(&mut self.rollouts, "rollouts", self.step);
         let before = (self.order.state(), self.rollouts.state());
         let picked = self.order.batch(self.stage.batch_size);
         let seed = self.rollouts.bits();
@@ -204,11 +210,16 @@ where
         rewards(&o.rewards, &groups, &mut figures);
         completions(&groups, &mut figures);
         figures.insert("rows".into(), rows.len().into());
+        let rows = match &mut self.replay {
+            Some(replay) => replay.mix(rows, &mut figures),
+            None => rows,
+        };
         // a loss that compares answers of different prompts learns nothing from one
         let enough = !rows.is_empty() && (!reads_baseline(&o.objective) || rows.mismatched().is_some());
         let [loss, grad_norm] = if enough { self.learn(&rows, lr, &mut times, &mut figures)? } else { [0.0; 2] };
         times.put(&mut figures);
         self.step += 1;
+        self.replay.iter_mut().for_each(|r| r.end(self.step));
         self.engine.iter().for_each(Remote::forget);
         if o.reference_every > 0 && self.step.is_multiple_of(o.reference_every) {
             self.reference =
@@ -323,10 +334,12 @@ impl Stage<FreshOptions> {
     /// Checks every option, and whether the stage can sample from these prompts and rate their completions.
     ///
     /// # Errors
-    /// As [`Stage::check`], and for the rewards as the stages of a policy gradient.
+    /// As [`Stage::check`], and for the rewards as the stages of a policy gradient; a loss that compares rows of which a step
+    /// may make more than fit into a micro-batch.
     pub fn check_prompts(&self, prompts: &[PromptRow], environment: &Environment) -> Result<(), TrainError> {
         self.check()?;
         self.check_rewards((&self.objective.rollout, &self.objective.rewards), prompts, environment)?;
+        self.check_fresh_split(prompts)?;
         let bare = prompts.iter().find(|p| self.objective.data_completions && p.given.is_empty());
         match bare {
             None => Ok(()),
@@ -343,6 +356,7 @@ impl<O> Stage<O> {
     fn with_objective(&self, objective: Objective) -> Stage {
         Stage {
             name: self.name.clone(),
+            stream: None,
             objective,
             init: self.init.clone(),
             reference: None,

@@ -17,6 +17,7 @@ mod options;
 mod pass;
 mod process;
 mod rated;
+mod replay;
 mod rewards;
 mod rollout;
 mod run;
@@ -36,6 +37,7 @@ pub use fresh_run::FreshRun;
 pub use gather::{Between, Environment, PromptRow};
 pub use options::{DynamicSampling, PolicyGradientOptions, RolloutOptions};
 pub use process::ProcessRewardOptions;
+pub use replay::ReplayOptions;
 pub use rewards::{
     AspectReward, Completion, Implicit, Rating, RatingFailure, RewardFunction, TokenLength, WeightedReward, WorldReward,
     rate,

@@ -81,7 +81,7 @@ where
         // values of 0 until something is learnt
         let heads = Heads::random(trunk.dims.hidden(), &specs, 0.0, seed)?;
         let order = Order::new(prompts.len(), seed, stage.shuffle)?;
-        let streams = ["rollouts", "shuffles"].map(|what| Stream::new(seed, &format!("{}/{what}", stage.name)));
+        let streams = ["rollouts", "shuffles"].map(|what| stage.stream(seed, what));
         let mut run = Self::assemble(stage, prompts, Headed { trunk, heads }, reference, environment, order, streams)?;
         run.process = process;
         Ok(run)
@@ -180,6 +180,8 @@ where
             groups: self.stage.batch_size,
             plain: false,
         };
+        self.stage.at_step(&mut self.rollouts, "rollouts", self.step);
+        self.stage.at_step(&mut self.shuffles, "shuffles", self.step);
         let before = (self.order.state(), self.rollouts.state());
         let gathered = match gatherer.gather(&self.policy.trunk, &mut self.order, &mut self.rollouts, &mut times) {
             Ok(gathered) => gathered,

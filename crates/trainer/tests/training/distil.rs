@@ -69,6 +69,42 @@ fn the_loss_is_that_of_the_logits_that_predict_the_completion() {
     assert!((seen[0].loss - want).abs() < 1e-10, "{} {want}", seen[0].loss);
 }
 
+/// Log-probabilities of a row of logits.
+fn logps(logits: &[f64]) -> Vec<f64> {
+    let sum = logits.iter().map(|z| z.exp()).sum::<f64>().ln();
+    logits.iter().map(|z| z - sum).collect()
+}
+
+#[test]
+fn a_step_tells_the_kl_to_the_teacher_and_to_its_models() {
+    let all = rows(6);
+    let mut stage = stage();
+    stage.objective.loss = AlignDistil::default().with_strength(tropism_credit::Strength::Constant(0.5));
+    let models = [model::<f64>(1), model(2), model(3)];
+    let (mut sums, mut tokens) = ([0.0; 3], 0.0);
+    for row in &all {
+        let ids: Vec<usize> = row.prompt.iter().chain(&row.completion).map(|t| *t as usize).collect();
+        let at: Vec<usize> = (row.prompt.len() - 1..ids.len() - 1).collect();
+        let tree = Tree::sequences(&[ids.len()]).unwrap();
+        let logits = models.each_ref().map(|m| data(&m.logits(&ids, &tree, &at).unwrap()).to_vec());
+        let vocab = logits[0].len() / at.len();
+        for i in 0..at.len() {
+            let [p, a, b] = logits.each_ref().map(|l| logps(&l[i * vocab..(i + 1) * vocab]));
+            let mixed: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a + 0.5 * (a - b)).collect();
+            let kl = |q: &[f64]| p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
+            sums.iter_mut().zip([kl(&logps(&mixed)), kl(&a), kl(&b)]).for_each(|(s, k)| *s += k);
+            tokens += 1.0;
+        }
+    }
+    for micro_batch_tokens in [100_000, 40] {
+        let (_, seen) = trained::<f64>(&Stage { micro_batch_tokens, ..stage.clone() }, DistilSource::Rows(&all));
+        for (name, sum) in ["kl/teacher", "kl/favoured", "kl/other"].into_iter().zip(sums) {
+            let (found, want) = (seen[0].figures[name].as_f64().unwrap(), sum / tokens);
+            assert!((found - want).abs() < 1e-10 && want > 0.0, "{name}: {found} {want}");
+        }
+    }
+}
+
 #[test]
 fn a_student_that_is_its_teacher_has_nothing_to_learn_and_another_comes_nearer() {
     let all = rows(6);

@@ -123,6 +123,16 @@ fn what_does_not_fit_is_named() {
         bare.contains("`data_completions` is set, but the data have no completions for the prompt of prompts.jsonl, row 1"),
         "{bare}"
     );
+    // two aspects of six prompts of at most three tokens, each a pair of at most 16
+    let mut coupled = stage(MahDpo::default());
+    opposed(&mut coupled);
+    let longest = prompts(13).iter().map(|p| p.tokens.len()).max().unwrap();
+    coupled.micro_batch_tokens = 12 * (longest + 16);
+    coupled.check_prompts(&prompts(13), &environment()).unwrap();
+    coupled.micro_batch_tokens -= 1;
+    let small = coupled.check_prompts(&prompts(13), &environment()).unwrap_err().to_string();
+    let parts = ["mah_dpo compares its rows".to_owned(), format!("set it to {},", 12 * (longest + 16))];
+    parts.iter().for_each(|p| assert!(small.contains(p), "{small}"));
     for text in ["online_preference.data_stage = 1", "data_stage = 1"] {
         let stage = format!(
             "name = 'f'\nlearning_rate = 1e-4\n{text}\nonline_preference.objective = {{ method = 'dpo' }}\n\
@@ -132,6 +142,21 @@ fn what_does_not_fit_is_named() {
             toml::from_str::<AnyStage>(&stage).map_err(|e| e.to_string()).and_then(|s| s.check().map_err(|e| e.to_string()));
         assert!(found.unwrap_err().contains("data_stage"), "{text}");
     }
+    let replayed = |objective: Objective, replay: ReplayOptions| {
+        let mut stage = stage(objective);
+        stage.objective.replay = Some(replay);
+        said(stage)
+    };
+    let usual = ReplayOptions::default();
+    assert!(replayed(Dno::default().into(), usual).contains("dno reads `win_rate/chosen`, which is against the present"));
+    for objective in [Objective::from(Xpo::default()), Kto::default().into(), Selm::default().into(), Sft::default().into()]
+    {
+        assert!(replayed(objective, usual).contains("`replay` is set, but"));
+    }
+    let dpo = || Objective::from(Dpo::default());
+    assert!(replayed(dpo(), ReplayOptions { rounds: 0, ..usual }).contains("`replay` has rounds 0"));
+    assert!(replayed(dpo(), ReplayOptions { share: 1.1, ..usual }).contains("`replay` has share 1.1"));
+    assert!(replayed(dpo(), ReplayOptions { decay: f64::NAN, ..usual }).contains("`replay` has decay NaN"));
     let mut alone = stage(Dpo::default());
     alone.objective.rollout.group = 1;
     assert!(said(alone).contains("`rollout.group` is 1"));
@@ -182,6 +207,11 @@ fn a_restored_run_goes_on_to_the_same_bits() {
     let mut moving = stage(Dpo::default());
     moving.objective.reference_every = 2;
     comes_back(&moving, &prompts(13), &model(1));
+    moving.objective.pairs.choose = Choose::All;
+    moving.objective.replay = Some(ReplayOptions { share: 0.9, ..ReplayOptions::default() });
+    for stream in [None, Some("arms".to_owned())] {
+        comes_back(&Stage { stream, ..moving.clone() }, &prompts(13), &model(1));
+    }
     comes_back(&stage(Sft::default()), &prompts(13), &model(1));
     let mut ranked = stage(Selm::default().with_alpha(0.1));
     (ranked.objective.data_completions, ranked.objective.reference_every) = (true, 3);
@@ -190,6 +220,56 @@ fn a_restored_run_goes_on_to_the_same_bits() {
     opposed(&mut heads);
     heads.objective.heads = Some(HeadOptions { noise: 0.01 });
     comes_back(&heads, &prompts(13), &untied());
+}
+
+/// Rewards of each step's samples, of a policy that hardly learns.
+fn drawn(stage: &Stage<FreshOptions>, name: &str, stream: Option<&str>) -> Vec<f64> {
+    let (name, stream) = (name.to_owned(), stream.map(str::to_owned));
+    let stage = Stage { name, stream, learning_rate: 1e-300, ..stage.clone() };
+    trained(&stage, 13).1.iter().map(|m| m.figures["reward"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn arms_of_one_stream_draw_the_same_in_each_step_and_others_do_not() {
+    let dpo = stage(Dpo::default());
+    // draws from the reference too, once more in each step
+    let xpo = stage(Xpo::default());
+    let own = drawn(&dpo, "a", None);
+    assert!(own != drawn(&dpo, "b", None));
+    assert_eq!(own, drawn(&dpo, "a", None));
+    let shared = drawn(&dpo, "a", Some("arms"));
+    assert_eq!(shared, drawn(&xpo, "b", Some("arms")));
+    assert!(shared != drawn(&xpo, "b", Some("others")) && shared != own);
+    let mut several = shared.clone();
+    several.dedup();
+    assert_eq!(several.len(), 4, "each step has draws of its own");
+    let rows: AnyStage = Stage { stream: Some("arms".into()), ..Stage::new("s", Dpo::default().into(), 1e-3) }.into();
+    assert!(rows.check().unwrap_err().to_string().contains("`stream` is set, but the stage does not sample"));
+    let empty = Stage { stream: Some(String::new()), ..dpo };
+    assert!(empty.check().unwrap_err().to_string().contains("`stream` is empty"));
+}
+
+#[test]
+fn replayed_pairs_join_updates_and_are_counted() {
+    let mut plain = stage(Dpo::default());
+    plain.objective.pairs.choose = Choose::All;
+    let mut replayed = plain.clone();
+    replayed.objective.replay = Some(ReplayOptions { share: 0.5, ..ReplayOptions::default() });
+    let (want, a) = trained(&plain, 13);
+    let (found, b) = trained(&replayed, 13);
+    assert!(want != found);
+    let figure = |m: &StepMetrics, name: &str| m.figures[name].as_f64().unwrap();
+    // the first step has nothing to replay; the second begins as without
+    assert_eq!((a[0].loss, a[0].num_tokens), (b[0].loss, b[0].num_tokens));
+    assert_eq!((figure(&a[1], "rows"), figure(&a[1], "reward")), (figure(&b[1], "rows"), figure(&b[1], "reward")));
+    let new: Vec<f64> = b.iter().map(|m| figure(m, "rows")).collect();
+    let old: Vec<f64> = b.iter().map(|m| figure(m, "replay/rows")).collect();
+    let quota = |i: usize, back: usize| (0.5 * new[i] * 0.5f64.powi(back as i32)).floor().min(new[i - 1 - back]);
+    assert_eq!(old, [0.0, quota(1, 0), quota(2, 0) + quota(2, 1), quota(3, 0) + quota(3, 1)]);
+    assert!(old[3] > 0.0 && b[1].num_tokens > a[1].num_tokens);
+    assert_eq!(figure(&b[3], "replay/kept"), new[1] + new[2]);
+    assert!((figure(&b[3], "replay/share") - old[3] / (new[3] + old[3])).abs() < 1e-12);
+    assert!(!a[3].figures.contains_key("replay/rows"));
 }
 
 #[test]

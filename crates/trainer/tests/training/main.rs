@@ -260,14 +260,26 @@ fn rows_and_references_must_fit_the_objective() {
 #[test]
 fn a_step_whose_rows_are_compared_is_not_split() {
     let (start, rows) = (model::<f32>(1), pairs(6));
-    let step = |tokens: usize| {
-        let stage = Stage { batch_size: 6, micro_batch_tokens: tokens, ..Stage::new("aot", Aot::default().into(), 1e-3) };
-        let mut run = StageRun::new(&stage, &rows, start.clone(), Some(&start), 3).unwrap();
-        run.next_step().map(|m| m.is_some()).map_err(|e| e.to_string())
+    let stage = |batch_size: usize, tokens: usize| {
+        let aot = Stage::new("aot", Aot::default().into(), 1e-3);
+        Stage { batch_size, micro_batch_tokens: tokens, epochs: 3, ..aot }
     };
-    assert_eq!(step(100_000), Ok(true));
-    let e = step(1).unwrap_err();
-    assert!(e.contains("micro_batch_tokens") && e.contains("aot compares its rows"), "{e}");
+    let new = |stage: &Stage, seed: u64| {
+        let run = StageRun::new(stage, &rows, start.clone(), Some(&start), seed);
+        run.map(|mut run| while run.next_step().unwrap().is_some() {}).map_err(|e| e.to_string())
+    };
+    // the widest of the steps at this seed, found by hand
+    let lengths = rows.lengths();
+    for seed in 0..4 {
+        let mut order = tropism_data::order::Order::new(6, seed, true).unwrap();
+        let most = (0..6).map(|_| order.batch(4).iter().map(|&r| lengths[r]).sum::<usize>()).max().unwrap();
+        assert_eq!(new(&stage(4, most), seed), Ok(()));
+        let e = new(&stage(4, most - 1), seed).unwrap_err();
+        let parts = ["`micro_batch_tokens` is", "aot compares its rows", &format!("have {most} tokens; set it to {most}")];
+        parts.iter().for_each(|p| assert!(e.contains(p), "{e}"));
+    }
+    // one row cannot be split
+    assert_eq!(new(&stage(1, 1), 3), Ok(()));
 }
 
 #[test]

@@ -163,7 +163,8 @@ fn a_restored_run_goes_on_to_the_same_bits() {
     plain.objective.dynamic_sampling = Some(DynamicSampling { max_rounds: 2 });
     let mut ppo = stage(Ppo::default());
     ppo.objective.reward_kl = Some(toml::from_str("coefficient = 0.05").unwrap());
-    for stage in [plain, ppo] {
+    let shared = Stage { stream: Some("arms".into()), ..plain.clone() };
+    for stage in [plain, shared, ppo] {
         let (want, seen) = trained(&stage, &rows);
         let reference = || stage.objective.needs_reference().then(|| model(2));
         for cut in 1..4 {

@@ -229,7 +229,11 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
     };
     for stage in &prepared.config.stages {
         match stage {
-            AnyStage::Rows(s) => s.check_rows(prepared.rows(s)?.as_ref())?,
+            AnyStage::Rows(s) => {
+                let rows = prepared.rows(s)?;
+                s.check_rows(&rows)?;
+                s.check_split(&rows, prepared.config.seed)?;
+            }
             AnyStage::PolicyGradient(s) => prepared.sampled_by(|e| s.check_prompts(&prepared.questions, e))?,
             AnyStage::OnlinePreference(s) | AnyStage::RejectionSampling(s) => {
                 prepared.sampled_by(|e| s.check_prompts(prepared.asked(s), e))?;
