@@ -82,12 +82,18 @@ fn what_is_no_episode_is_named() {
 
 #[test]
 fn templates_that_rewrite_earlier_turns_are_refused() {
-    // shows only the last turn's words in full
-    let rewrites = "{% for m in messages %}{{ m.role }}:{% if loop.last %}{{ m.content }}{% else %}...{% endif %}\n\
-                    {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
-    let tokenizer =
-        Tokenizer::train(["a b"].into_iter(), 259).unwrap().with_template(rewrites, TemplateLimits::default()).unwrap();
-    let between = BetweenTurns::new(&tokenizer, "user").unwrap();
-    let error = between.tokens("no", None).unwrap_err().to_string();
-    assert!(error.contains("changes earlier turns"), "{error}");
+    let of = |template: &str| {
+        Tokenizer::train(["a b"].into_iter(), 259).unwrap().with_template(template, TemplateLimits::default()).unwrap()
+    };
+    // only the last message's words; only the assistant's last words
+    for shown in ["loop.last", "loop.last or m.role == 'user'"] {
+        let template = format!(
+            "{{% for m in messages %}}{{{{ m.role }}}}:{{% if {shown} %}}{{{{ m.content }}}}{{% else %}}...{{% endif %}}\n\
+             {{% endfor %}}{{% if add_generation_prompt %}}assistant:{{% endif %}}"
+        );
+        let tokenizer = of(&template);
+        let between = BetweenTurns::new(&tokenizer, "user").and_then(|b| b.tokens("no", None));
+        let error = between.unwrap_err().to_string();
+        assert!(error.contains("changes earlier turns"), "{error}");
+    }
 }
