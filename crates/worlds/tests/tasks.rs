@@ -230,3 +230,15 @@ fn settings_of_chains_are_checked() {
     assert!(said(|c| c.chains = Some(Chains { operands: [3, 2, 4], tasks: 5 })).contains("`chains.operands`"));
     assert!(said(|c| c.chains = Some(Chains { operands: [2, 3, 4], tasks: 0 })).contains("`chains.tasks`"));
 }
+
+#[test]
+fn chains_ask_no_question_twice() {
+    use tropism_worlds::Chains;
+
+    // so few operands that the same draws come again
+    let config = ArithmeticConfig { max_operand: 3, chains: Some(Chains::default()), ..ArithmeticConfig::default() };
+    let world = Arithmetic::new(config).unwrap();
+    let prompts: BTreeSet<&str> = world.tasks().iter().map(|t| t.prompt.as_str()).collect();
+    assert_eq!(prompts.len(), world.tasks().len());
+    assert!(world.tasks().len() < 3 * Chains::default().tasks);
+}

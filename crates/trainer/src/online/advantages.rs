@@ -240,3 +240,53 @@ impl Batch {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use tropism_data::record::Source;
+    use tropism_data::tokens::TokenSample;
+
+    /// Two episodes: one of two turns of two and three tokens, one of a single turn of three.
+    fn batch() -> Batch {
+        let sample =
+            |completion: Vec<u32>| TokenSample { source: Source::row("p", 1), prompt: vec![9], completion, given: vec![] };
+        Batch {
+            samples: vec![sample(vec![1, 2, 3, 4, 5]), sample(vec![1, 2, 3])],
+            written: vec![vec![1, 2, 3, 4, 5], vec![1, 2, 3]],
+            turns: vec![vec![0..2, 2..5], vec![0..3]],
+            turn_rewards: Some(vec![vec![1.0, 10.0], vec![3.0]]),
+            groups: Groups::new(&[0, 0]).unwrap(),
+            members: vec![0..2],
+            table: RewardTable::single(&[1.0, 0.0]).unwrap(),
+            sums: vec![1.0, 0.0],
+            truncated: vec![false; 2],
+            kept: vec![true; 2],
+            sampler: vec![vec![0.0; 5], vec![0.0; 3]],
+            old: Some(vec![vec![0.0; 5], vec![0.0; 3]]),
+            reference: None,
+            values: None,
+            returns: None,
+            shaped: None,
+            credit: None,
+        }
+    }
+
+    #[test]
+    fn rewards_of_turns_are_paid_at_the_last_token_of_each() {
+        let found = batch().token_rewards(None, 0.5).unwrap();
+        assert_eq!(found, [0.0, 0.5, 0.0, 0.0, 1.0 + 5.0, 0.0, 0.0, 1.5, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_first_turn_s_reward_counts_up_to_the_first_reply() {
+        let options = TurnMixture::default().with_epsilon(0.0);
+        let Credit::Tokens(found) = batch().mixed_turns(&options).unwrap().credit else { panic!() };
+        // two values lie sqrt(1/2) of their deviation from their mean; the first turn's rewards are 1 and 3, the sums 2 and 3
+        let z = 0.5f64.sqrt();
+        let want = [vec![0.0, 0.0, z, z, z], vec![z; 3]];
+        let close = found.iter().flatten().zip(want.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(close && found[0].len() == 5 && found[1].len() == 3, "{found:?}");
+    }
+}

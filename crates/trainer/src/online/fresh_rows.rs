@@ -345,6 +345,8 @@ mod tests {
         let Rows::Unpaired(all) = rows(&o, &[0.0, 3.0, 1.0], &[], &[]) else { panic!() };
         let found: Vec<_> = all.iter().map(|(s, good)| (s.completion[0], *good)).collect();
         assert_eq!(found, [(1, true), (2, false), (0, false)]);
+        let Rows::Unpaired(all) = rows(&o, &[0.0, 3.0, 2.0], &[], &[]) else { panic!() };
+        assert_eq!(all.iter().map(|(_, good)| *good).collect::<Vec<_>>(), [true, true, false]);
         assert!(rows(&o, &[1.0, 1.0], &[], &[]).is_empty());
     }
 }

@@ -197,3 +197,68 @@ fn stages_that_make_rows_sample_by_a_server_too() {
     xpo.objective.rollout.engine = dpo.objective.rollout.engine;
     assert!(xpo.check().unwrap_err().to_string().contains("samples from the reference"));
 }
+
+#[test]
+fn every_completion_has_a_seed_and_a_step_that_is_over_leaves_none_behind() {
+    let plain = stage(grpo());
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("policy");
+    let clock = Instant::now();
+    let server = Server::start(folder.clone(), false, Form::Ids, Fault::Later, ALL);
+    let (with, rows) = (by(&plain, &server, &folder, false), prompts(11));
+    let mut run = OnlineRun::new(&with, &rows, model::<f32>(1), None, environment(), 3).unwrap();
+    (0..2).for_each(|_| assert!(run.next_step().unwrap().is_some()));
+    // a server that says when it has time is not asked before
+    assert!(clock.elapsed() >= Duration::from_millis(300));
+    let mut seeds = server.seeds();
+    seeds.sort_unstable();
+    seeds.dedup();
+    assert_eq!(seeds.len(), server.served());
+    run.save(&dir.path().join("c"), 0).unwrap();
+    assert!(dir.path().join("c/state.json").is_file() && !dir.path().join("c/completions.json").exists());
+}
+
+#[test]
+fn a_server_gets_the_policy_with_its_adapter() {
+    let mut plain = Stage { lora: Some(super::lora()), learning_rate: 0.1, ..stage(grpo()) };
+    (plain.warmup_ratio, plain.schedule) = (0.0, Schedule::Constant);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("policy");
+    let server = Server::start(folder.clone(), false, Form::Ids, Fault::None, ALL);
+    let mut options = engine(&server, &folder, false);
+    (options.agreement, options.max_difference) = (1e-3, 1e-3);
+    let mut stage = plain.clone();
+    stage.objective.rollout.engine = Some(Engine::Openai(options));
+    assert_eq!(run(&stage, dir.path()).map(|kept| kept.metrics.len()), Ok(4));
+}
+
+#[test]
+fn a_stage_that_makes_rows_goes_on_where_its_server_died() {
+    let mut options = FreshOptions::new(Dpo::default().into(), "length", length());
+    (options.rollout.group, options.rollout.max_new_tokens) = (3, 7);
+    let mut plain = Stage::of("fresh", options, 1e-2);
+    (plain.batch_size, plain.epochs, plain.max_steps) = (4, 100, Some(3));
+    let (rows, start) = (prompts(8), model::<f32>(1));
+    let mut run = FreshRun::<Loaded, f32>::new(&plain, &rows, start.clone(), Some(start.clone()), environment(), 3).unwrap();
+    while run.next_step().unwrap().is_some() {}
+    let want = weights(run.policy());
+    for most in [5, 17] {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, checkpoint) = (dir.path().join("policy"), dir.path().join("checkpoint"));
+        let mut metrics = Metrics::create(&dir.path().join("m")).unwrap();
+        let first = Server::start(folder.clone(), false, Form::Ids, Fault::None, most);
+        let mut stage = plain.clone();
+        stage.objective.rollout.engine = Some(Engine::Openai(engine(&first, &folder, false)));
+        let mut run = FreshRun::new(&stage, &rows, start.clone(), Some(start.clone()), environment(), 3).unwrap();
+        assert!(run.run(&mut metrics, &checkpoint, &Progress::hidden(), |_| {}).is_err());
+        let second = Server::start(folder.clone(), false, Form::Ids, Fault::None, ALL);
+        stage.objective.rollout.engine = Some(Engine::Openai(engine(&second, &folder, false)));
+        let (mut run, _) =
+            FreshRun::<Loaded, f32>::restore(&stage, &rows, Some(start.clone()), environment(), &checkpoint).unwrap();
+        while run.next_step().unwrap().is_some() {}
+        assert!(weights(run.policy()) == want, "after {most}");
+        assert_eq!((first.served(), second.served()), (most, 3 * 12 - most));
+        run.save(&checkpoint, 0).unwrap();
+        assert!(!checkpoint.join("completions.json").exists());
+    }
+}

@@ -398,3 +398,10 @@ fn the_policy_s_own_reward_is_its_log_ratio_to_the_reference() {
     let found = toml::from_str::<AnyStage>(text).unwrap().check().unwrap_err().to_string();
     assert!(found.contains("`own` of the policy's own"), "{found}");
 }
+
+#[test]
+fn a_reference_that_was_an_adapter_comes_back() {
+    let mut moving = stage(Dpo::default());
+    (moving.objective.reference_every, moving.lora) = (2, Some(super::lora()));
+    comes_back(&moving, &prompts(13), &model(1));
+}

@@ -9,6 +9,7 @@ use tropism_objectives::{Aot, Bco, Cpo, Dpo, Kto, Objective, Sft, Simpo, Tpo, Xp
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
+mod by_hand;
 mod distil;
 #[cfg(feature = "http")]
 mod engine;

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     Locked,
     /// a reload says that it did not work
     NotLoaded,
+    /// the first request is told to come back after three tenths of a second
+    Later,
 }
 
 pub(crate) struct Server {
@@ -48,6 +50,7 @@ struct State {
     loaded: Mutex<Option<(Decoder<Loaded, f32>, String)>>,
     asked: AtomicUsize,
     served: AtomicUsize,
+    seeds: Mutex<Vec<u64>>,
     most: usize,
     dead: AtomicBool,
 }
@@ -65,6 +68,7 @@ impl Server {
             loaded: Mutex::new(None),
             asked: AtomicUsize::new(0),
             served: AtomicUsize::new(0),
+            seeds: Mutex::default(),
             most,
             dead: AtomicBool::new(false),
         });
@@ -88,6 +92,11 @@ impl Server {
     /// Prompts completed so far.
     pub(crate) fn served(&self) -> usize {
         self.state.served.load(Ordering::SeqCst)
+    }
+
+    /// The seeds of the prompts completed so far.
+    pub(crate) fn seeds(&self) -> Vec<u64> {
+        self.state.seeds.lock().unwrap().clone()
     }
 }
 
@@ -113,6 +122,7 @@ fn serve(mut stream: TcpStream, state: &State) {
                 return;
             }
             Fault::Busy if n.is_multiple_of(3) => (503, json!({ "error": "busy" })),
+            Fault::Later if n == 0 => (503, json!({ "error": "later" })),
             Fault::Locked => (401, json!({ "error": format!("bad header {head}") })),
             _ if head.starts_with("POST /update_weights_from_disk ") => {
                 assert_eq!(body["model_path"], state.folder.display().to_string());
@@ -136,7 +146,8 @@ fn serve(mut stream: TcpStream, state: &State) {
             _ => (404, json!({})),
         };
         let text = reply.to_string();
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", text.len());
+        let wait = if status == 503 && state.fault == Fault::Later { "Retry-After: 0.3\r\n" } else { "" };
+        let head = format!("HTTP/1.1 {status} X\r\n{wait}Content-Length: {}\r\n\r\n", text.len());
         if stream.write_all((head + &text).as_bytes()).is_err() {
             return;
         }
@@ -179,6 +190,7 @@ impl State {
         }
         let loaded = self.loaded.lock().unwrap();
         let (model, version) = loaded.as_ref().unwrap();
+        self.seeds.lock().unwrap().push(body["seed"].as_u64().unwrap());
         let answer = sample(model, body);
         let logps = if body["temperature"] == 1.0 { &answer.model_logps } else { &answer.sampling_logps };
         let letter = |t: &u32| char::from(b'a' + *t as u8).to_string();

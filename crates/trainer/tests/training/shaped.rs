@@ -207,3 +207,59 @@ fn options_that_contradict_each_other_are_refused() {
     let run = OnlineRun::new(&stage, &rows, model::<f32>(1), Some(model(2)), environment(), 3).unwrap();
     assert!(run.with_guide(model(2)).map(|_| ()).unwrap_err().to_string().contains("token_rewards"));
 }
+
+#[test]
+fn temperature_counts_for_guide_and_process_reward_model_too() {
+    // a guide that is the reference, and a reward model that is the policy, have nothing to say at any temperature
+    let mut guided = rto(Rto::default());
+    guided.objective.rollout.temperature = 0.7;
+    let (_, seen) = trained(&guided, Some(2));
+    assert!(figure(&seen[0], "token_rewards/sum").abs() < 1e-9, "{}", figure(&seen[0], "token_rewards/sum"));
+    let mut process = oprl();
+    process.objective.rollout.temperature = 0.7;
+    let (_, seen) = trained(&process, None);
+    assert!((figure(&seen[0], "process/loss") - 2f64.ln()).abs() < 1e-4, "{}", figure(&seen[0], "process/loss"));
+}
+
+#[test]
+fn token_rewards_of_sentences_are_paid_where_sentences_end() {
+    // letters never end a sentence: all is paid at the end
+    let with = |payout: Payout| trained(&rto(Rto::default().with_payout(payout)), Some(5)).0;
+    let (sentences, end) = (with(Payout::Sentences), with(Payout::End));
+    assert!(apart(&sentences, &end) < 1e-12, "{}", apart(&sentences, &end));
+    assert!(apart(&end, &with(Payout::Tokens)) > 1e-6);
+}
+
+#[test]
+fn options_of_process_rewards_do_what_they_say() {
+    let with = |toml: &str, change: fn(&mut Stage<PolicyGradientOptions>)| {
+        let mut stage = Stage { max_steps: Some(1), ..oprl() };
+        stage.objective.process_rewards = Some(toml::from_str(&format!("step_ends = ['c', 'f', 'k']\n{toml}")).unwrap());
+        change(&mut stage);
+        trained(&stage, None)
+    };
+    let std = |toml: &str| figure(&with(toml, |_| ()).1[0], "process/reward_std");
+    let (free, clipped) = ("learning_rate = 0.1\nloss = { pairing = 'ranked' }", "clip = 1e-6\nlearning_rate = 0.1");
+    let clipped = format!("{clipped}\nloss = {{ pairing = 'ranked' }}");
+    // a step has at most eight tokens
+    assert!(std(free) > 1e-3 && std(&clipped) <= 8e-6, "{} {}", std(free), std(&clipped));
+    // what is divided by its largest magnitude has no scale
+    let scaled = |beta: f64, normalize: bool| {
+        let loss = format!("loss = {{ pairing = 'ranked', beta = {beta} }}");
+        with(&format!("learning_rate = 1e-9\nnormalize = {normalize}\n{loss}"), |_| ()).0
+    };
+    assert!(apart(&scaled(0.1, true), &scaled(100.0, true)) < 1e-6);
+    assert!(apart(&scaled(0.1, false), &scaled(100.0, false)) > 1e-6);
+    // its learning rate follows the stage's schedule
+    let slow = |s: &mut Stage<PolicyGradientOptions>| {
+        (s.max_steps, s.warmup_ratio, s.schedule) = (Some(4), 0.5, Schedule::Constant);
+    };
+    let constant = |s: &mut Stage<PolicyGradientOptions>| (s.warmup_ratio, s.schedule) = (0.0, Schedule::Constant);
+    let ranked = "loss = { pairing = 'ranked' }";
+    let (_, seen) = with(&format!("learning_rate = 1e-2\n{ranked}"), slow);
+    let factor = seen[0].learning_rate / 1e-2;
+    assert!(factor > 0.0 && factor < 1.0, "{factor}");
+    let (_, same) = with(&format!("learning_rate = {:e}\n{ranked}", 1e-2 * factor), constant);
+    let (a, b) = (figure(&seen[0], "process/reward"), figure(&same[0], "process/reward"));
+    assert!((a - b).abs() < 1e-12 && a != 0.0, "{a} {b}");
+}
