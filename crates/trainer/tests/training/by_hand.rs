@@ -236,7 +236,7 @@ fn the_first_steps_sample_from_bare_questions_if_asked() {
         (0..4).map(|_| figure(&run.next_step().unwrap().unwrap(), "completions/mean_length")).collect()
     };
     let (told, questions) = (lengths(&rows, 0), lengths(&turned, 0));
-    assert!((0..4).all(|i| told[i] != questions[i]), "{told:?} {questions:?}");
+    assert!(told[..2] != questions[..2] && told[2..] != questions[2..], "{told:?} {questions:?}");
     assert_eq!(lengths(&rows, 2), [&questions[..2], &told[2..]].concat());
 }
 
@@ -254,7 +254,9 @@ impl Careful {
 
 impl Episodes for Careful {
     fn observe(&self, _: &str, turns: &[String]) -> Result<Option<String>, RewardError> {
-        Self::read(turns)?;
+        if self.replies > 0 {
+            Self::read(turns)?;
+        }
         Ok((turns.len() <= self.replies).then(|| "xx".to_owned()))
     }
 

@@ -243,13 +243,12 @@ fn options_of_process_rewards_do_what_they_say() {
     let clipped = format!("{clipped}\nloss = {{ pairing = 'ranked' }}");
     // a step has at most eight tokens
     assert!(std(free) > 1e-3 && std(&clipped) <= 8e-6, "{} {}", std(free), std(&clipped));
-    // what is divided by its largest magnitude has no scale
-    let scaled = |beta: f64, normalize: bool| {
-        let loss = format!("loss = {{ pairing = 'ranked', beta = {beta} }}");
-        with(&format!("learning_rate = 1e-9\nnormalize = {normalize}\n{loss}"), |_| ()).0
+    // without a division by their deviation, the size of step rewards counts
+    let centred = |normalize: bool| {
+        let toml = "learning_rate = 0.1\nloss = { pairing = 'ranked' }\nadvantages = { estimator = 'centered' }";
+        with(&format!("normalize = {normalize}\n{toml}"), |_| ()).0
     };
-    assert!(apart(&scaled(0.1, true), &scaled(100.0, true)) < 1e-6);
-    assert!(apart(&scaled(0.1, false), &scaled(100.0, false)) > 1e-6);
+    assert!(apart(&centred(true), &centred(false)) > 1e-5);
     // its learning rate follows the stage's schedule
     let slow = |s: &mut Stage<PolicyGradientOptions>| {
         (s.max_steps, s.warmup_ratio, s.schedule) = (Some(4), 0.5, Schedule::Constant);
