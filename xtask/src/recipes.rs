@@ -6,6 +6,8 @@ use tropism_toys::{TOYS, Toy};
 pub const RECIPES: [(&str, &str); 24] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
+    ("lookup", include_str!("../recipes/lookup.toml")),
+    ("sokoban", include_str!("../recipes/sokoban.toml")),
     ("online-dpo", include_str!("../recipes/online-dpo.toml")),
     ("self-reward", include_str!("../recipes/self-reward.toml")),
     ("xpo", include_str!("../recipes/xpo.toml")),

@@ -1,5 +1,7 @@
 //! Whole runs over the command line.
 #![allow(clippy::unwrap_used)]
+#[path = "runs/agents.rs"]
+mod agents;
 mod common;
 #[path = "runs/denoise.rs"]
 mod denoise;

@@ -4,6 +4,8 @@
 mod packing;
 
 #[cfg(feature = "text")]
+mod episodes;
+#[cfg(feature = "text")]
 mod fast;
 #[cfg(feature = "text")]
 mod golden;

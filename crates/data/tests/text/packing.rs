@@ -56,6 +56,58 @@ fn groups_share_their_prompt() {
 }
 
 #[test]
+fn what_was_given_is_read_and_no_target() {
+    let mut turns = sample(1, &[1, 2], &[3, 4, 20, 21, 5, 22, 6]);
+    turns.given = vec![2..4, 5..6];
+    assert_eq!((turns.scored(), turns.written().collect::<Vec<_>>()), (4, vec![0..2, 4..5, 6..7]));
+    let packed = pack_samples(&[turns.clone(), sample(2, &[1, 2], &[7])]).unwrap();
+    assert_eq!(packed.tokens, [1, 2, 3, 4, 20, 21, 5, 22, 6, 7]);
+    assert_eq!(packed.targets, [3, 4, 5, 6, 7]);
+    // the last of what was given is what predicts the next turn's first token
+    assert_eq!(packed.sources, [1, 2, 5, 7, 1]);
+    assert_eq!(packed.sequences, [0..4, 4..5]);
+    // without a prompt the first token has no predictor, whoever wrote it
+    turns.prompt = vec![];
+    assert_eq!((turns.scored(), pack_samples(&[turns.clone()]).unwrap().targets), (3, vec![4, 5, 6]));
+    turns.given = vec![0..1, 2..7];
+    assert_eq!((turns.scored(), pack_samples(&[turns.clone()]).unwrap().targets), (1, vec![4]));
+    turns.given = vec![1..7];
+    assert!(pack_samples(&[turns.clone()]).unwrap_err().to_string().contains("no token to score"));
+    turns.given = vec![5..8];
+    assert!(pack_samples(&[turns]).unwrap_err().to_string().contains("5..8"));
+}
+
+proptest! {
+    #[test]
+    fn a_cut_keeps_what_was_given_apart(
+        own in proptest::collection::vec(1usize..4, 1..5),
+        between in proptest::collection::vec(1usize..4, 4),
+        prompt in 0usize..4,
+        max in 2usize..20,
+        end in any::<bool>(),
+    ) {
+        // what was written is below 100, what was given is not
+        let (mut completion, mut given) = (vec![], vec![]);
+        for (turn, n) in own.iter().enumerate() {
+            if turn > 0 {
+                given.push(completion.len()..completion.len() + between[turn - 1]);
+                completion.extend(vec![100; between[turn - 1]]);
+            }
+            completion.extend(vec![7; *n]);
+        }
+        let whole = TokenSample { given, ..sample(1, &vec![1; prompt], &completion) };
+        let truncation = if end { Truncation::KeepEnd } else { Truncation::KeepStart };
+        let Ok(cut) = whole.clone().truncate(&LengthOptions { max_length: Some(max), truncation }) else { return Ok(()) };
+        prop_assert!(cut.len() <= max.min(whole.len()));
+        let is_given = |at: usize| cut.given.iter().any(|part| part.contains(&at));
+        prop_assert!((0..cut.completion.len()).all(|at| is_given(at) == (cut.completion[at] == 100)));
+        prop_assert!(cut.given.iter().all(|part| !part.is_empty()));
+        prop_assert!(pack_samples(&[cut.clone()]).unwrap().targets.iter().all(|t| *t == 7));
+        prop_assert_eq!(pack_samples(&[cut.clone()]).unwrap().targets.len(), cut.scored());
+    }
+}
+
+#[test]
 fn positions_follow_deep_trees() {
     let segment = |start, len, parent| Segment { start, len, parent };
     let segments = vec![segment(0, 2, None), segment(2, 3, Some(0)), segment(5, 1, Some(1)), segment(6, 2, Some(0))];

@@ -74,6 +74,10 @@ pub(crate) fn figures(
         let dropped = batch.kept.iter().filter(|k| !**k).count();
         figures.insert("completions/dropped".into(), share(dropped, batch.rows()).into());
         agreement(batch, &mut figures);
+        if let Some(rewards) = &batch.turn_rewards {
+            let sums: Vec<f64> = rewards.iter().map(|turns| turns.iter().sum()).collect();
+            figures.insert("turn_rewards/mean".into(), moments(&sums).0.into());
+        }
     }
     for (name, value) in metrics(&learnt.diagnostics) {
         // the verdicts of DisCO and DRPO stand under the rewards' names

@@ -12,6 +12,7 @@ use tropism_trainer::*;
 mod distil;
 #[cfg(feature = "http")]
 mod engine;
+mod episodes;
 mod feeds;
 mod fresh;
 mod online;

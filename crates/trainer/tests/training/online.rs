@@ -25,7 +25,7 @@ pub(super) fn prompts(n: usize) -> Vec<PromptRow> {
 }
 
 /// Tokens as letters; the stop token is left out.
-fn decode(tokens: &[u32]) -> Result<String, String> {
+pub(super) fn decode(tokens: &[u32]) -> Result<String, String> {
     Ok(tokens.iter().filter(|t| **t != STOP).map(|t| char::from(b'a' + *t as u8)).collect())
 }
 

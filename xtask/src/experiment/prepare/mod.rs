@@ -26,7 +26,7 @@ use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
 use tropism_rewards::{Circle, Reward};
 use tropism_trainer::DistilOptions;
 use tropism_trainer::{
-    AnyStage, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
+    AnyStage, Between, Environment, PromptRow, RewardFunction, RolloutOptions, RowKind, Rows, Stage, WeightedReward,
 };
 use tropism_worlds::Difficulty;
 
@@ -405,8 +405,8 @@ impl Prepared {
         let between = |text: &str, last: Option<u32>| tokenizer.between_turns(SAYS, text, last).map_err(|e| e.to_string());
         let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
         let environment = Environment::new(&stops, &decode);
-        let world = self.world.as_ref();
-        f(&Environment { world, between: Some(&between), companions: Some(&companions), ..environment })
+        let (world, between, companions) = (self.world.as_ref(), Some(&between as &Between<'_>), Some(&companions as _));
+        f(&Environment { world, between, companions, ..environment })
     }
 
     /// What says whether a held-out answer is right: the first verifier among the rewards of the stages that sample.

@@ -15,7 +15,8 @@ pub struct SokobanConfig {
     pub height: usize,
     /// Cells of a board that are walls, at most half of them. Default 0.
     pub walls: usize,
-    /// Most tasks, 1 to 5000; there are fewer where not so many exist (348 at the default size and moves). Default 600.
+    /// Most tasks, 1 to 5000; there are fewer where not so many exist (348 at the default size and moves).
+    /// Drawing the most of them on the largest boards takes some ten seconds. Default 600.
     pub tasks: usize,
     /// Fewest moves that solve a task, 1 or more. Default 2.
     pub min_moves: usize,
