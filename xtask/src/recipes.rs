@@ -3,7 +3,7 @@ use crate::error::XtaskError;
 use tropism_toys::{TOYS, Toy};
 
 /// Name and text of each recipe.
-pub const RECIPES: [(&str, &str); 24] = [
+pub const RECIPES: [(&str, &str); 26] = [
     ("quickstart", include_str!("../recipes/quickstart.toml")),
     ("grpo", include_str!("../recipes/grpo.toml")),
     ("lookup", include_str!("../recipes/lookup.toml")),
