@@ -70,6 +70,7 @@ impl<'r> Round<'r> {
         if let Some(e) = self.refused.take() {
             return Err(e);
         }
+        self.compare(&answers);
         let mut found = self.pool.collect()?;
         let mut scores = self.gatherer.model_scores(self.picked, &answers)?.into_iter();
         let mut tally = Tally { without: vec![0; self.gatherer.rewards.len()], calls: 0, last: None };
@@ -90,6 +91,21 @@ impl<'r> Round<'r> {
             .collect();
         self.bounded(&tally)?;
         groups.into_iter().map(|(prompt, answers, ratings)| self.gatherer.group(prompt, answers, ratings)).collect()
+    }
+
+    /// Has the completions of each group compared, where a reward asks for it.
+    fn compare(&mut self, answers: &[Vec<Answer>]) {
+        if !self.pool.asks_of_groups() {
+            return;
+        }
+        for (&(place, number), text) in &self.texts {
+            let row = &self.gatherer.prompts[self.picked[place]];
+            let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answers[place][number].written());
+            let group = self.texts.range((place, 0)..(place + 1, 0));
+            let others = group.filter(|((_, n), _)| *n != number).map(|(_, t)| t.clone()).collect();
+            let turns = self.turns.get(&(place, number)).map(Vec::as_slice).unwrap_or_default();
+            self.pool.submit_group((place, number), &Completion { prompt, truth, text, tokens, turns }, others);
+        }
     }
 
     fn ratings(

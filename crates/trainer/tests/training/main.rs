@@ -9,12 +9,17 @@ use tropism_objectives::{Aot, Bco, Cpo, Dpo, Kto, Objective, Sft, Simpo, Tpo, Xp
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
+#[cfg(feature = "http")]
+#[path = "../../../evaluation/tests/judge/server.rs"]
+mod chat;
 mod distil;
 #[cfg(feature = "http")]
 mod engine;
 mod episodes;
 mod feeds;
 mod fresh;
+#[cfg(feature = "http")]
+mod judge;
 mod online;
 mod reward;
 #[cfg(feature = "http")]
