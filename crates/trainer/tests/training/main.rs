@@ -9,6 +9,7 @@ use tropism_objectives::{Aot, Bco, Cpo, Dpo, Kto, Objective, Sft, Simpo, Tpo, Xp
 use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
+#[allow(dead_code)]
 #[cfg(feature = "http")]
 #[path = "../../../evaluation/tests/judge/server.rs"]
 mod chat;
