@@ -26,6 +26,7 @@ pub struct Padded {
 ///     chosen: vec![6, 7],
 ///     rejected: vec![8],
 ///     rejected_prompt: None,
+///     given: Default::default(),
 ///     numbers: Default::default(),
 /// };
 /// let padded = pad_pairs(&[pair], 0);
@@ -69,6 +70,7 @@ mod tests {
             chosen: chosen.to_vec(),
             rejected: rejected.to_vec(),
             rejected_prompt: None,
+            given: Default::default(),
             numbers: Default::default(),
         };
         // padding id 1 is also the end-of-turn token within the rows

@@ -59,12 +59,12 @@ pub fn pack_pairs(pairs: &[TokenPair]) -> Result<Packed, DataError> {
     for pair in pairs {
         packed.rows.push(pair.source.clone());
         let prompt = packed.push_prompt(&pair.prompt);
-        packed.push_completion(prompt, (&pair.chosen, &[]), &pair.source)?;
+        packed.push_completion(prompt, (&pair.chosen, &pair.given[0]), &pair.source)?;
         let prompt = match &pair.rejected_prompt {
             Some(own) => packed.push_prompt(own),
             None => prompt,
         };
-        packed.push_completion(prompt, (&pair.rejected, &[]), &pair.source)?;
+        packed.push_completion(prompt, (&pair.rejected, &pair.given[1]), &pair.source)?;
     }
     Ok(packed)
 }

@@ -99,6 +99,8 @@ pub struct TokenPair {
     pub rejected: Vec<u32>,
     /// Prompt tokens of the rejected side where truncation left it another part of the prompt.
     pub rejected_prompt: Option<Vec<u32>>,
+    /// Parts of the chosen and of the rejected completion that their author did not write; see [`TokenSample::given`].
+    pub given: [Vec<Range<usize>>; 2],
     /// Further columns that a loss reads.
     pub numbers: Numbers,
 }
@@ -133,14 +135,7 @@ impl TokenSample {
     /// `prompt not shorter than max_length` (keep-start), `longer than max_length` (drop), `no token to score`.
     pub fn truncate(mut self, options: &LengthOptions) -> Result<Self, &'static str> {
         check_length(self.prompt.len(), self.completion.len(), options)?;
-        let before = self.completion.len();
-        cut(&mut self.prompt, &mut self.completion, options);
-        let (len, start) = match options.truncation {
-            Truncation::KeepEnd => (before, before - self.completion.len()),
-            _ => (self.completion.len(), 0),
-        };
-        let moved = |part: &Range<usize>| part.start.clamp(start, len) - start..part.end.clamp(start, len) - start;
-        self.given = self.given.iter().map(moved).filter(|part| !part.is_empty()).collect();
+        cut(&mut self.prompt, &mut self.completion, &mut self.given, options);
         if self.scored() == 0 { Err(NOTHING) } else { Ok(self) }
     }
 }
@@ -265,7 +260,7 @@ impl TokenPair {
             source: self.source.clone(),
             prompt: self.prompt.clone(),
             completion: self.chosen.clone(),
-            given: vec![],
+            given: self.given[0].clone(),
         }
     }
 
@@ -275,7 +270,7 @@ impl TokenPair {
             source: self.source.clone(),
             prompt: self.rejected_prompt().to_vec(),
             completion: self.rejected.clone(),
-            given: vec![],
+            given: self.given[1].clone(),
         }
     }
 
@@ -294,14 +289,14 @@ impl TokenPair {
             return if self.is_scored() { Ok(self) } else { Err(NOTHING) };
         }
         let mut rejected_prompt = self.rejected_prompt().to_vec();
-        cut(&mut self.prompt, &mut self.chosen, options);
-        cut(&mut rejected_prompt, &mut self.rejected, options);
+        cut(&mut self.prompt, &mut self.chosen, &mut self.given[0], options);
+        cut(&mut rejected_prompt, &mut self.rejected, &mut self.given[1], options);
         self.rejected_prompt = (rejected_prompt != self.prompt).then_some(rejected_prompt);
         if self.is_scored() { Ok(self) } else { Err(NOTHING) }
     }
 
     fn is_scored(&self) -> bool {
-        scored(&self.prompt, &self.chosen) > 0 && scored(self.rejected_prompt(), &self.rejected) > 0
+        self.chosen_sample().scored() > 0 && self.rejected_sample().scored() > 0
     }
 }
 
@@ -321,13 +316,14 @@ fn check_length(prompt: usize, completion: usize, options: &LengthOptions) -> Re
     }
 }
 
-fn cut(prompt: &mut Vec<u32>, completion: &mut Vec<u32>, options: &LengthOptions) {
+fn cut(prompt: &mut Vec<u32>, completion: &mut Vec<u32>, given: &mut Vec<Range<usize>>, options: &LengthOptions) {
     let Some(max) = options.max_length else {
         return;
     };
-    let excess = (prompt.len() + completion.len()).saturating_sub(max);
+    let before = completion.len();
+    let excess = (prompt.len() + before).saturating_sub(max);
     match options.truncation {
-        Truncation::KeepStart => completion.truncate(completion.len().saturating_sub(excess)),
+        Truncation::KeepStart => completion.truncate(before.saturating_sub(excess)),
         Truncation::KeepEnd => {
             let from_prompt = excess.min(prompt.len());
             prompt.drain(..from_prompt);
@@ -335,6 +331,14 @@ fn cut(prompt: &mut Vec<u32>, completion: &mut Vec<u32>, options: &LengthOptions
         }
         Truncation::Drop => {}
     }
+    let (start, end) = match options.truncation {
+        Truncation::KeepEnd => (before - completion.len(), before),
+        _ => (0, completion.len()),
+    };
+    for part in given.iter_mut() {
+        *part = part.start.clamp(start, end) - start..part.end.clamp(start, end) - start;
+    }
+    given.retain(|part| !part.is_empty());
 }
 
 /// Checks that every token id of the pairs is below the vocabulary size of the model.

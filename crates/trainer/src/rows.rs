@@ -127,6 +127,7 @@ impl Rows {
         let swap = |p: &TokenPair| {
             let mut p = p.clone();
             std::mem::swap(&mut p.chosen, &mut p.rejected);
+            p.given.reverse();
             if let Some(other) = &mut p.rejected_prompt {
                 std::mem::swap(other, &mut p.prompt);
             }

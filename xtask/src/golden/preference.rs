@@ -60,6 +60,7 @@ fn pairs(v: &Value) -> Vec<TokenPair> {
         chosen: ids(&p["chosen_ids"]),
         rejected: ids(&p["rejected_ids"]),
         rejected_prompt: None,
+        given: Default::default(),
         numbers: Default::default(),
     };
     v.as_array().map(|l| l.iter().enumerate().map(pair).collect()).unwrap_or_default()

@@ -12,11 +12,11 @@ use crate::tokens::TokenSample;
 
 /// Tokenises and cuts episodes: samples whose completion is a chat in which the assistant's turns come by turns with what was said to
 /// it. Only the assistant's turns are scored, each up to and with the token that ends it; all else between them is
-/// [given](TokenSample::given), as it is where a policy plays itself and [`Tokenizer::between_turns`] stands for the world.
+/// [given](TokenSample::given), as it is where a policy plays itself and [`BetweenTurns`] writes what the world says.
 ///
 /// ```
 /// use tropism_data::record::{Message, Sample, Source, Text};
-/// use tropism_data::text::{BuiltIn, PrepareOptions, Tokenizer, tokenize_episodes};
+/// use tropism_data::text::{BetweenTurns, BuiltIn, PrepareOptions, Tokenizer, tokenize_episodes};
 /// let tokenizer = Tokenizer::train(["a b"].into_iter(), 259)?.with_built_in(BuiltIn::ChatMl)?;
 /// let turns = [("assistant", "left"), ("user", "a wall"), ("assistant", "up")];
 /// let sample = Sample {
@@ -31,7 +31,7 @@ use crate::tokens::TokenSample;
 ///     .map(|turn| tokenizer.decode(&episodes[0].completion[turn], false))
 ///     .collect::<Result<_, _>>()?;
 /// assert_eq!(said, ["left<|im_end|>", "up<|im_end|>"]);
-/// let between = tokenizer.between_turns("user", "a wall", tokenizer.eos_id())?;
+/// let between = BetweenTurns::new(&tokenizer, "user")?.tokens("a wall", tokenizer.eos_id())?;
 /// assert_eq!(between, episodes[0].completion[episodes[0].given[0].clone()]);
 /// # Ok::<(), tropism_data::DataError>(())
 /// ```
@@ -94,32 +94,65 @@ fn runs(mask: &[bool]) -> Vec<Range<usize>> {
     found
 }
 
-impl Tokenizer {
-    /// Tokens between a turn of the assistant's that ended with the token `last` and its next one: what the template closes a turn
-    /// with (less `last`), what `role` says, and the opening of the next turn.
-    ///
-    /// The template must only append: what it renders of a conversation must begin with what it renders of the conversation's
-    /// beginning. Templates that rewrite earlier turns (that take out thinking, for example) would show a model in training what it
-    /// never saw.
+/// Writes what stands between two turns of the assistant's: what the template closes a turn with, what a role says, and the opening
+/// of the next turn.
+///
+/// The template must only append: what it renders of a conversation must begin with what it renders of the conversation's
+/// beginning. Templates that rewrite earlier turns (that take out thinking, for example) would show a model in training what it
+/// never saw.
+#[derive(Debug)]
+pub struct BetweenTurns<'t> {
+    tokenizer: &'t Tokenizer,
+    role: String,
+    /// a conversation up to a turn's words, and up to its end
+    head: String,
+    with: String,
+    /// ids of `head`
+    ids: Vec<u32>,
+}
+
+/// The words of the turn before.
+const TURN: &str = "!";
+
+impl<'t> BetweenTurns<'t> {
+    /// Looks at the template once, for replies of `role`.
     ///
     /// # Errors
-    /// No template, one that fails or rewrites earlier turns; tokens that merge with the turn.
-    pub fn between_turns(&self, role: &str, content: &str, last: Option<u32>) -> Result<Vec<u32>, DataError> {
-        const TURN: &str = "!";
-        let messages = [Message::new("user", "?"), Message::new("assistant", TURN), Message::new(role, content)];
-        let (before, with) = (self.render(&messages[..1], true)?, self.render(&messages[..2], false)?);
-        let whole = self.render(&messages, true)?;
-        let appends = whole.starts_with(&with) && with.strip_prefix(&before).is_some_and(|turn| turn.starts_with(TURN));
-        if !appends {
-            let reason = "changes earlier turns when a conversation goes on, which several turns do not go with; take one that \
-                          only appends";
-            return Err(DataError::Template { reason: reason.to_owned() });
+    /// No template, one that fails or rewrites earlier turns.
+    pub fn new(tokenizer: &'t Tokenizer, role: &str) -> Result<Self, DataError> {
+        let messages = [Message::new("user", "?"), Message::new("assistant", TURN)];
+        let (before, with) = (tokenizer.render(&messages[..1], true)?, tokenizer.render(&messages, false)?);
+        let head = [before.as_str(), TURN].concat();
+        if !with.starts_with(&head) {
+            return Err(rewritten());
         }
-        let (ids, head) = (self.encode(&whole)?, self.encode(&whole[..before.len() + TURN.len()])?);
-        let Some(rest) = ids.strip_prefix(head.as_slice()) else {
+        let ids = tokenizer.encode(&head)?;
+        Ok(Self { tokenizer, role: role.to_owned(), head, with, ids })
+    }
+
+    /// Tokens between a turn that ended with the token `last` (or with none that ends) and the next: what the template closes a turn
+    /// with, less `last`, what is said, and the opening of the next turn.
+    ///
+    /// # Errors
+    /// A template that fails or rewrites earlier turns; tokens that merge with the turn.
+    pub fn tokens(&self, content: &str, last: Option<u32>) -> Result<Vec<u32>, DataError> {
+        let messages =
+            [Message::new("user", "?"), Message::new("assistant", TURN), Message::new(self.role.as_str(), content)];
+        let whole = self.tokenizer.render(&messages, true)?;
+        if !(whole.starts_with(&self.with) && whole.starts_with(&self.head)) {
+            return Err(rewritten());
+        }
+        let ids = self.tokenizer.encode(&whole)?;
+        let Some(rest) = ids.strip_prefix(self.ids.as_slice()) else {
             let reason = "closes a turn with characters that merge with the turn's last in a token";
             return Err(DataError::Template { reason: reason.to_owned() });
         };
         Ok(rest.strip_prefix(last.as_slice()).unwrap_or(rest).to_vec())
     }
+}
+
+fn rewritten() -> DataError {
+    let reason =
+        "changes earlier turns when a conversation goes on, which several turns do not go with; take one that only appends";
+    DataError::Template { reason: reason.to_owned() }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use aho_corasick::AhoCorasick;
 
 pub use boundary::Boundary;
-pub use episode::tokenize_episodes;
+pub use episode::{BetweenTurns, tokenize_episodes};
 pub use mask::{AssistantMask, tokenize_chat};
 pub use policy::{Bos, Eos, TokenPolicy};
 pub use prepare::{

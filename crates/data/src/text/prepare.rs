@@ -270,7 +270,7 @@ fn encode_pairs(tokenizer: &Tokenizer, pairs: &[Pair], boundary: Boundary) -> Fo
         |pair, prompt, mut sides| {
             let (rejected, chosen) = (sides.pop().unwrap_or_default(), sides.pop().unwrap_or_default());
             let (source, numbers) = (pair.source.clone(), pair.numbers.clone());
-            TokenPair { source, prompt, chosen, rejected, rejected_prompt: None, numbers }
+            TokenPair { source, prompt, chosen, rejected, rejected_prompt: None, given: Default::default(), numbers }
         },
     )
 }

@@ -1,7 +1,7 @@
 //! Episodes: what is scored of them, what stands between turns, and templates that they do not go with.
 use tropism_data::DataError;
 use tropism_data::record::{Message, Sample, Source, Text};
-use tropism_data::text::{BuiltIn, PrepareOptions, TemplateLimits, Tokenizer, tokenize_episodes};
+use tropism_data::text::{BetweenTurns, BuiltIn, PrepareOptions, TemplateLimits, Tokenizer, tokenize_episodes};
 use tropism_data::tokens::{LengthOptions, TokenSample};
 
 fn tokenizer(built_in: BuiltIn) -> Tokenizer {
@@ -36,19 +36,20 @@ fn turns_are_scored_with_their_ends_and_replies_are_those_of_a_played_episode() 
     // a policy that plays sees the same tokens
     let mut played = tokenizer.encode(&tokenizer.render(&messages(&prompt), true).unwrap()).unwrap();
     assert_eq!(played, found.prompt);
+    let between = BetweenTurns::new(&tokenizer, "user").unwrap();
     for (i, (role, said)) in turns.iter().enumerate() {
         if *role == "assistant" {
             played.extend(tokenizer.encode(said).unwrap());
             played.extend(tokenizer.eos_id());
         } else {
-            let given = tokenizer.between_turns(role, said, tokenizer.eos_id()).unwrap();
+            let given = between.tokens(said, tokenizer.eos_id()).unwrap();
             assert_eq!(given, found.completion[found.given[i / 2].clone()]);
             played.extend(given);
         }
     }
     assert_eq!(played, [found.prompt.clone(), found.completion.clone()].concat());
     // a turn that something else ended is closed first
-    let open = tokenizer.between_turns("user", "no", None).unwrap();
+    let open = between.tokens("no", None).unwrap();
     assert_eq!(text(&open), "<|im_end|>\n<|im_start|>user\nno<|im_end|>\n<|im_start|>assistant\n");
 }
 
@@ -81,11 +82,18 @@ fn what_is_no_episode_is_named() {
 
 #[test]
 fn templates_that_rewrite_earlier_turns_are_refused() {
-    // shows only the last turn's words in full
-    let rewrites = "{% for m in messages %}{{ m.role }}:{% if loop.last %}{{ m.content }}{% else %}...{% endif %}\n\
-                    {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
-    let tokenizer =
-        Tokenizer::train(["a b"].into_iter(), 259).unwrap().with_template(rewrites, TemplateLimits::default()).unwrap();
-    let error = tokenizer.between_turns("user", "no", None).unwrap_err().to_string();
-    assert!(error.contains("changes earlier turns"), "{error}");
+    let of = |template: &str| {
+        Tokenizer::train(["a b"].into_iter(), 259).unwrap().with_template(template, TemplateLimits::default()).unwrap()
+    };
+    // only the last message's words; only the assistant's last words
+    for shown in ["loop.last", "loop.last or m.role == 'user'"] {
+        let template = format!(
+            "{{% for m in messages %}}{{{{ m.role }}}}:{{% if {shown} %}}{{{{ m.content }}}}{{% else %}}...{{% endif %}}\n\
+             {{% endfor %}}{{% if add_generation_prompt %}}assistant:{{% endif %}}"
+        );
+        let tokenizer = of(&template);
+        let between = BetweenTurns::new(&tokenizer, "user").and_then(|b| b.tokens("no", None));
+        let error = between.unwrap_err().to_string();
+        assert!(error.contains("changes earlier turns"), "{error}");
+    }
 }

@@ -14,6 +14,7 @@ fn pair(row: usize, prompt: &[u32], chosen: &[u32], rejected: &[u32], own: Optio
         chosen: chosen.to_vec(),
         rejected: rejected.to_vec(),
         rejected_prompt: own.map(<[u32]>::to_vec),
+        given: Default::default(),
         numbers: Default::default(),
     }
 }
@@ -66,6 +67,10 @@ fn what_was_given_is_read_and_no_target() {
     // the last of what was given is what predicts the next turn's first token
     assert_eq!(packed.sources, [1, 2, 5, 7, 1]);
     assert_eq!(packed.sequences, [0..4, 4..5]);
+    let mut both = pair(3, &[1, 2], &[3, 20, 4], &[21, 5], None);
+    both.given = [vec![1..2], vec![0..1]];
+    let packed = pack_pairs(&[both]).unwrap();
+    assert_eq!((packed.targets, packed.sources, packed.sequences), (vec![3, 4, 5], vec![1, 3, 5], vec![0..2, 2..3]));
     // without a prompt the first token has no predictor, whoever wrote it
     turns.prompt = vec![];
     assert_eq!((turns.scored(), pack_samples(&[turns.clone()]).unwrap().targets), (3, vec![4, 5, 6]));

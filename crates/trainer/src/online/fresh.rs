@@ -218,9 +218,9 @@ impl FreshOptions {
             let input = self.objective.input();
             return Some(("objective", format!("is {name}, which reads {input}; stages cannot make such rows yet")));
         };
-        if self.rollout.turn_tokens.is_some() && !matches!(kind, RowKind::Samples | RowKind::Unpaired) {
+        if self.rollout.turn_tokens.is_some() && matches!(kind, RowKind::Triples | RowKind::Revisions) {
             let problem = format!(
-                "is set, but {name} learns from pairs, which are not made of episodes yet; take a loss on single completions"
+                "is set, but rows of {name} are not made of episodes yet; take a loss on pairs or on single completions"
             );
             return Some(("rollout.turn_tokens", problem));
         }

@@ -130,7 +130,7 @@ impl<'a> Candidates<'a> {
     fn pair(&self, won: usize, lost: usize) -> TokenPair {
         let gap = self.all[won].reward - self.all[lost].reward;
         let rates = [("win_rate/chosen", self.win_rate(won)), ("win_rate/rejected", self.win_rate(lost))];
-        pair(self.prompt, self.all[won].tokens, self.all[lost].tokens, &[("score_gap", gap), rates[0], rates[1]])
+        pair(self.prompt, [&self.all[won], &self.all[lost]], &[("score_gap", gap), rates[0], rates[1]])
     }
 
     /// For each completion of the reference's, the best and the worst of it and all candidates, and itself.
@@ -170,13 +170,15 @@ impl<'a> Candidates<'a> {
     }
 }
 
-fn pair(prompt: &PromptRow, chosen: &[u32], rejected: &[u32], numbers: &[(&str, f64)]) -> TokenPair {
+fn pair(prompt: &PromptRow, sides: [&Rated; 2], numbers: &[(&str, f64)]) -> TokenPair {
+    let [chosen, rejected] = sides.map(|side| side.tokens.to_vec());
     TokenPair {
         source: prompt.source.clone(),
         prompt: prompt.tokens.clone(),
-        chosen: chosen.to_vec(),
-        rejected: rejected.to_vec(),
+        chosen,
+        rejected,
         rejected_prompt: None,
+        given: sides.map(|side| side.given.to_vec()),
         numbers: numbers.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
     }
 }
@@ -185,12 +187,13 @@ fn pair(prompt: &PromptRow, chosen: &[u32], rejected: &[u32], numbers: &[(&str, 
 fn against(prompt: &PromptRow, ours: &Group, theirs: &Group) -> Vec<TokenPair> {
     let versus = |i: usize| {
         let gap = ours.sums[i] - theirs.sums[i];
-        let (a, b) = (&ours.answers[i].tokens, &theirs.answers[i].tokens);
+        let [a, b] =
+            [&ours.answers[i], &theirs.answers[i]].map(|a| Rated { tokens: &a.tokens, given: &a.given, reward: 0.0 });
         let won = gap > 0.0;
         let numbers = [("score_gap", gap.abs()), (POLICY_CHOSEN, f64::from(u8::from(won)))];
-        let (chosen, rejected) = if won { (a, b) } else { (b, a) };
+        let sides = if won { [&a, &b] } else { [&b, &a] };
         // a reward that is missing makes no pair either
-        (gap.abs() > 0.0).then(|| pair(prompt, chosen, rejected, &numbers))
+        (gap.abs() > 0.0).then(|| pair(prompt, sides, &numbers))
     };
     (0..ours.answers.len().min(theirs.answers.len())).filter_map(versus).collect()
 }
@@ -250,6 +253,26 @@ mod tests {
         assert!(rows(&o, &[1.0], &[], &[]).is_empty());
         assert!(rows(&o, &[f64::NAN, f64::NAN], &[], &[]).is_empty());
         assert!(rows(&o, &[], &[], &[]).is_empty());
+    }
+
+    #[test]
+    fn rows_know_what_was_said_between_turns() {
+        let mut pools = Pools { ours: vec![group(0, &[0.5, 2.0])], ..Pools::default() };
+        for (i, answer) in pools.ours[0].answers.iter_mut().enumerate() {
+            answer.tokens.extend([7, 8, 9]);
+            answer.given = vec![1..2 + i];
+        }
+        let prompt = PromptRow::new(Source::row("p", 1), vec![99], "", None);
+        let Rows::Pairs(pairs) = options(Dpo::default().into()).rows(std::slice::from_ref(&prompt), &pools) else {
+            panic!()
+        };
+        assert_eq!((pairs[0].chosen[0], &pairs[0].given), (1, &[vec![1..3], vec![1..2]]));
+        assert_eq!(pairs[0].rejected_sample().given, [1..2]);
+        let swapped = Rows::Pairs(pairs).swapped();
+        let Rows::Pairs(pairs) = &swapped else { panic!() };
+        assert_eq!((pairs[0].chosen[0], &pairs[0].given), (0, &[vec![1..2], vec![1..3]]));
+        let Rows::Samples(best) = options(Sft::default().into()).rows(&[prompt], &pools) else { panic!() };
+        assert_eq!((best[0].completion[0], &best[0].given[..]), (1, &[1..3][..]));
     }
 
     #[test]

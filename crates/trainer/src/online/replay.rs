@@ -6,6 +6,7 @@ use crate::stage::Stage;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::Path;
 use tropism_data::record::{Numbers, Source};
 use tropism_data::stream::{Stream, StreamState};
@@ -141,6 +142,7 @@ struct Kept {
     prompt: Vec<u32>,
     chosen: Vec<u32>,
     rejected: Vec<u32>,
+    given: [Vec<Range<usize>>; 2],
     numbers: Numbers,
 }
 
@@ -157,15 +159,16 @@ impl From<&TokenPair> for Kept {
     fn from(p: &TokenPair) -> Self {
         let Source { file, row, line } = &p.source;
         let (prompt, chosen, rejected) = (p.prompt.clone(), p.chosen.clone(), p.rejected.clone());
-        Kept { file: file.to_string(), row: *row, line: *line, prompt, chosen, rejected, numbers: p.numbers.clone() }
+        let (file, given, numbers) = (file.to_string(), p.given.clone(), p.numbers.clone());
+        Kept { file, row: *row, line: *line, prompt, chosen, rejected, given, numbers }
     }
 }
 
 impl From<Kept> for TokenPair {
     fn from(k: Kept) -> Self {
         let source = Source { file: k.file.into(), row: k.row, line: k.line };
-        let Kept { prompt, chosen, rejected, numbers, .. } = k;
-        TokenPair { source, prompt, chosen, rejected, rejected_prompt: None, numbers }
+        let Kept { prompt, chosen, rejected, given, numbers, .. } = k;
+        TokenPair { source, prompt, chosen, rejected, rejected_prompt: None, given, numbers }
     }
 }
 
@@ -219,6 +222,7 @@ mod tests {
             chosen: vec![1],
             rejected: vec![2, 3],
             rejected_prompt: None,
+            given: Default::default(),
             numbers: Numbers::from([("score_gap".to_owned(), 0.1 + 0.2 * f64::from(i))]),
         };
         Rows::Pairs((first..first + n).map(pair).collect())

@@ -4,7 +4,7 @@ use super::{model, weights};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tropism_lm::{Decoder, Loaded};
-use tropism_objectives::{Dpo, Kto, Sft};
+use tropism_objectives::{Dpo, Kto, Selm, Sft, Xpo};
 use tropism_policy_gradient::{Gae, Grpo, KlPenalty, PolicyGradient, Ppo, ReinforcePlusPlus, TurnMixture};
 use tropism_rewards::{Episodes, Reward, RewardError, Verdict};
 use tropism_trainer::*;
@@ -204,7 +204,7 @@ fn fresh(objective: impl Into<tropism_objectives::Objective>) -> Stage<FreshOpti
 }
 
 #[test]
-fn the_best_episodes_are_learnt_without_what_the_world_said() {
+fn episodes_make_rows_that_are_learnt_without_what_the_world_said() {
     let learn = |stage: &Stage<FreshOptions>| {
         with_world(true, |environment| {
             let rows = prompts(13);
@@ -216,11 +216,14 @@ fn the_best_episodes_are_learnt_without_what_the_world_said() {
             weights(run.policy())
         })
     };
-    let whole = learn(&fresh(Sft::default()));
-    assert!(whole != weights(&model::<f64>(1)));
-    let split = learn(&Stage { micro_batch_tokens: 1, ..fresh(Sft::default()) });
-    assert!(whole.iter().zip(&split).all(|(a, b)| (a - b).abs() < 1e-9));
+    for stage in [fresh(Sft::default()), fresh(Dpo::default())] {
+        let whole = learn(&stage);
+        assert!(whole != weights(&model::<f64>(1)));
+        let split = learn(&Stage { micro_batch_tokens: 1, ..stage });
+        assert!(whole.iter().zip(&split).all(|(a, b)| (a - b).abs() < 1e-9));
+    }
     learn(&fresh(Kto::default()));
+    learn(&fresh(Xpo::default()));
 }
 
 #[test]
@@ -247,8 +250,8 @@ fn what_does_not_fit_episodes_is_named() {
     one_turn.objective.rollout.turn_tokens = None;
     let error = one_turn.check().unwrap_err().to_string();
     assert!(error.contains("turn_mixture"), "{error}");
-    let error = fresh(Dpo::default()).check().unwrap_err().to_string();
-    assert!(error.contains("rollout.turn_tokens") && error.contains("pairs"), "{error}");
+    let error = fresh(Selm::default()).check().unwrap_err().to_string();
+    assert!(error.contains("rollout.turn_tokens") && error.contains("selm"), "{error}");
     let mut strange = prompts(3);
     strange[1].text = "who are you?".into();
     let error = with_world(true, |e| stages()[0].check_prompts(&strange, e)).unwrap_err().to_string();

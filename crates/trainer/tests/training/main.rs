@@ -49,6 +49,7 @@ fn pairs(n: usize) -> Rows {
         chosen: word(i + 50, 1 + i % 5),
         rejected: word(i + 90, 1 + i % 3),
         rejected_prompt: None,
+        given: Default::default(),
         numbers: Default::default(),
     };
     Rows::Pairs((0..n).map(pair).collect())

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tropism_data::DataError;
 use tropism_data::audit::Audit;
 use tropism_data::record::{Message, Pair, Text};
-use tropism_data::text::{PrepareOptions, Tokenizer, tokenize_episodes, tokenize_pairs, tokenize_samples};
+use tropism_data::text::{BetweenTurns, PrepareOptions, Tokenizer, tokenize_episodes, tokenize_pairs, tokenize_samples};
 use tropism_data::tokens::{LengthOptions, TokenPair, TokenSample, check_vocab, check_vocab_samples};
 use tropism_evaluation::safety::ProvenanceVeto;
 use tropism_lm::{Config, Decoder, LanguageHeads, Loaded, copy_tokenizer_files};
@@ -402,7 +402,11 @@ impl Prepared {
     pub(in crate::experiment) fn sampled_by<T>(&self, f: impl FnOnce(&Environment) -> T) -> T {
         let (stops, tokenizer) = (self.stops(), &self.tokenizer);
         let decode = |tokens: &[u32]| text_of(tokenizer, tokens, &stops).map_err(|e| e.to_string());
-        let between = |text: &str, last: Option<u32>| tokenizer.between_turns(SAYS, text, last).map_err(|e| e.to_string());
+        let turns = BetweenTurns::new(tokenizer, SAYS).map_err(|e| e.to_string());
+        let between = |text: &str, last: Option<u32>| {
+            let turns = turns.as_ref().map_err(Clone::clone)?;
+            turns.tokens(text, last).map_err(|e| e.to_string())
+        };
         let companions = |folder: &Path| self.companions(folder).map_err(|e| e.to_string());
         let environment = Environment::new(&stops, &decode);
         let (world, between, companions) = (self.world.as_ref(), Some(&between as &Between<'_>), Some(&companions as _));
