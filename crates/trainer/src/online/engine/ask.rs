@@ -42,7 +42,8 @@ impl Asker<'_> {
             if !said.finished() {
                 break;
             }
-            let Some(reply) = player.reply(text, &whole.tokens, &whole.given)? else {
+            let reply = player.reply(text, &whole.tokens, &whole.given);
+            let Some(reply) = reply.map_err(|e| format!("the world has no reply: {e}"))? else {
                 (whole.end, whole.text) = (said.end, said.text);
                 break;
             };
