@@ -180,14 +180,7 @@ impl Gatherer<'_> {
 
     /// The rated completions that the data have for the picked prompts.
     pub(crate) fn given(&self, picked: &[usize]) -> Result<Vec<Group>, TrainError> {
-        let answer = |tokens: &Vec<u32>| Answer {
-            tokens: tokens.clone(),
-            end: End::StopToken,
-            model_logps: vec![],
-            sampling_logps: vec![],
-            text: None,
-            given: vec![],
-        };
+        let answer = |tokens: &Vec<u32>| Answer { tokens: tokens.clone(), end: End::StopToken, ..Answer::empty() };
         let mut round = Round::new(self, picked)?;
         let answers: Vec<Vec<Answer>> =
             picked.iter().map(|&row| self.prompts[row].given.iter().map(answer).collect()).collect();
