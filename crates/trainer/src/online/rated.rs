@@ -14,9 +14,8 @@ pub(crate) struct Round<'r> {
     /// rows of the prompts
     picked: &'r [usize],
     pool: Pool,
-    /// texts and turns by place and number
+    /// texts by place and number
     texts: BTreeMap<(usize, usize), String>,
-    turns: BTreeMap<(usize, usize), Vec<String>>,
     /// the other side of episodes
     player: Option<Player<'r>>,
     /// the first completion that cannot be read
@@ -29,8 +28,8 @@ impl<'r> Round<'r> {
         let on_threads = |r: &WeightedReward| r.function.model().is_none().then(|| r.function.clone());
         let rewards = gatherer.rewards.values().map(on_threads).collect();
         let pool = Pool::new(&gatherer.rollout.rating, rewards, gatherer.environment.world.cloned())?;
-        let (texts, turns, player) = (BTreeMap::new(), BTreeMap::new(), gatherer.player()?);
-        Ok(Round { gatherer, picked, pool, texts, turns, player, refused: None })
+        let (texts, player) = (BTreeMap::new(), gatherer.player()?);
+        Ok(Round { gatherer, picked, pool, texts, player, refused: None })
     }
 
     /// Has a completion rated: the one of this number to the prompt at this place among the picked ones.
@@ -42,7 +41,6 @@ impl<'r> Round<'r> {
                 let text = text.trim();
                 self.pool.submit((place, number), &Completion { prompt, truth, text, tokens, turns: &turns });
                 self.texts.insert((place, number), text.to_owned());
-                self.turns.insert((place, number), turns);
             }
             Err(problem) => {
                 self.refused.get_or_insert(TrainError::Reward { row: row.source.to_string(), problem });
