@@ -221,7 +221,7 @@ impl Packed {
         (tokens, given): (&[u32], &[Range<usize>]),
         at: &Source,
     ) -> Result<(), DataError> {
-        if let Some(part) = given.iter().find(|part| part.end > tokens.len()) {
+        if let Some(part) = given.iter().find(|part| part.start > part.end || part.end > tokens.len()) {
             let reason = format!("has tokens {part:?} that were given, in a completion of {}", tokens.len());
             return Err(DataError::row(at, reason));
         }

@@ -59,6 +59,14 @@ pub enum RewardError {
         /// The prompt as given, shortened for display.
         prompt: String,
     },
+    /// A judge that is asked elsewhere does not answer.
+    #[error("reward `{reward}`: {problem}")]
+    NoAnswer {
+        /// Name of the reward.
+        reward: String,
+        /// What it said, or why it said nothing.
+        problem: String,
+    },
     /// A weighted sum has no parts.
     #[error("reward `{reward}`: there is nothing to add up; add at least one part")]
     NoParts {

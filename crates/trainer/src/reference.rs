@@ -110,6 +110,11 @@ where
             let bytes: Vec<u8> = tokens.iter().flat_map(|t| t.to_le_bytes()).collect();
             content.part(&bytes);
         }
+        // of rows without any, the digest is as it always was
+        let given = rows.given(row);
+        if !given.is_empty() {
+            content.part(format!("{given:?}").as_bytes());
+        }
     }
     Ok(content.hex())
 }

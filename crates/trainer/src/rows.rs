@@ -1,5 +1,6 @@
 //! What a stage learns from.
 use crate::error::TrainError;
+use std::ops::Range;
 use tropism_data::pack::{Packed, pack_groups, pack_pairs, pack_samples};
 use tropism_data::record::{Numbers, Source};
 use tropism_data::tokens::{TokenGroup, TokenPair, TokenSample};
@@ -194,6 +195,18 @@ impl Rows {
             Rows::Revisions(r) => r.iter().map(|r| r.pair.numbers.get(column).copied()).collect(),
             Rows::Samples(_) | Rows::Unpaired(_) => None,
         }
+    }
+
+    /// Parts of a row's completions that their author did not write, with the completion's number.
+    pub(crate) fn given(&self, row: usize) -> Vec<(usize, Range<usize>)> {
+        let sides: Vec<&[Range<usize>]> = match self {
+            Rows::Pairs(p) => p[row].given.iter().map(Vec::as_slice).collect(),
+            Rows::Revisions(r) => r[row].pair.given.iter().map(Vec::as_slice).collect(),
+            Rows::Samples(s) => vec![&s[row].given],
+            Rows::Unpaired(s) => vec![&s[row].0.given],
+            Rows::Triples(_) => vec![],
+        };
+        sides.iter().enumerate().flat_map(|(side, parts)| parts.iter().map(move |part| (side, part.clone()))).collect()
     }
 
     /// All tokens of a row, part by part.

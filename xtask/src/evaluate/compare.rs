@@ -197,9 +197,9 @@ fn answers(common: &[Both<'_>]) -> Result<Vec<Paired>, XtaskError> {
     if common.iter().all(|c| c.a.reward.is_some() && c.b.reward.is_some()) {
         row("reward", means(&|x| x.reward.unwrap_or_default()))?;
     }
-    row("completions/length", means(&|x| x.tokens.len() as f64))?;
+    row("completions/length", means(&|x| x.written() as f64))?;
     row("completions/finished", means(&|x| f64::from(u8::from(x.finished))))?;
-    let repeated = |x: &Answer| repetition_n(&[&x.tokens[..]], REPEAT).map_or(0.0, |f| f.value);
+    let repeated = |x: &Answer| repetition_n(&[&x.own_tokens()[..]], REPEAT).map_or(0.0, |f| f.value);
     row("completions/repetition_4", means(&repeated))?;
     Ok(rows)
 }

@@ -133,7 +133,8 @@ fn calibrated(args: &DiagnoseArgs, margins: &[f64], out: &mut Output) -> Result<
 
 /// Lengths, repetition, variety, rewards.
 fn answers(answers: &[Answer], out: &mut Output) -> Result<(), XtaskError> {
-    let tokens: Vec<&[u32]> = answers.iter().map(|a| &a.tokens[..]).collect();
+    let own: Vec<Vec<u32>> = answers.iter().map(Answer::own_tokens).collect();
+    let tokens: Vec<&[u32]> = own.iter().map(Vec::as_slice).collect();
     let lengths: Vec<usize> = tokens.iter().map(|t| t.len()).collect();
     let stats = length_stats(&lengths, None)?;
     out.figure("answer length, tokens", stats.mean, None);

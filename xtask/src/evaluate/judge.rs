@@ -28,11 +28,8 @@ pub(super) fn read(path: &Path) -> Result<(HttpJudge, RunOptions), XtaskError> {
 }
 
 fn named(name: &str) -> Result<Template, String> {
-    let known = [("pairwise", Template::pairwise()), ("letter", Template::letter()), ("rating", Template::rating())];
-    let names = known.iter().map(|(n, _)| *n);
-    let near = nearest(name, names).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-    let found = known.iter().find(|(n, _)| *n == name).map(|(_, t)| t.clone());
-    found.ok_or_else(|| format!("there is no template `{name}`{near}"))
+    let near = nearest(name, Template::NAMES).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+    Template::named(name).ok_or_else(|| format!("there is no template `{name}`{near}"))
 }
 
 /// The keys that say how the judge is run, taken out of the table.

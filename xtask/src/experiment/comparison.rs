@@ -17,7 +17,7 @@ pub(super) fn exact(answers: &[Answer]) -> Option<Vec<f64>> {
 }
 
 fn length(answers: &[Answer]) -> Option<Vec<f64>> {
-    Some(answers.iter().map(|a| a.tokens.len() as f64).collect())
+    Some(answers.iter().map(|a| a.written() as f64).collect())
 }
 
 /// The same prompts in the same order: whether answers can be paired.

@@ -6,6 +6,7 @@ use super::revision::by_prompt;
 use crate::config::Experiment;
 use crate::error::XtaskError;
 use std::collections::BTreeMap;
+use tropism_evaluation::{Figure, clustered_mean};
 use tropism_lm::{Loaded, Request, Sampler};
 use tropism_rewards::Episodes;
 use tropism_trainer::{AnyStage, Player};
@@ -71,6 +72,7 @@ fn transcript(world: &dyn Episodes, prompt: &str, turns: &[String]) -> Result<St
 pub(super) fn figures(
     prepared: &Prepared,
     answers: &[Answer],
+    metrics: &mut BTreeMap<String, Figure>,
     values: &mut BTreeMap<String, Vec<f64>>,
 ) -> Result<(), XtaskError> {
     let Some(world) = prepared.world.as_ref().and_then(|world| world.episodes()) else { return Ok(()) };
@@ -83,6 +85,12 @@ pub(super) fn figures(
             let prompt = &prepared.prompts[a.prompt].text;
             let found = world.aspect(name, prompt, &a.turns);
             scores.push(found.map_err(|e| XtaskError::usage(e.to_string(), "this is a defect, please report it"))?);
+        }
+        // of the episodes to which it applies
+        let there = || answers.iter().zip(&scores).filter_map(|(a, s)| Some((a.prompt, (*s)?)));
+        let (prompts, numbers): (Vec<usize>, Vec<f64>) = there().unzip();
+        if !numbers.is_empty() {
+            metrics.insert(format!("aspects/{name}"), clustered_mean(&numbers, &prompts)?);
         }
         let mut scores = scores.into_iter();
         if let Some(means) = by_prompt(answers, |_| scores.next().flatten()) {

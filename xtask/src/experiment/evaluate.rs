@@ -56,6 +56,7 @@ pub(super) fn evaluate(
         mixed(prepared, policy, heads, &answers, &mut values)?;
         styles(prepared, &answers, &mut values);
         further(prepared, policy, &answers, &mut values)?;
+        super::episodes::figures(prepared, &answers, &mut metrics, &mut values)?;
         for (name, values) in &values {
             let figure = mean_interval(values)?;
             // what is there counts answers one by one
@@ -194,8 +195,8 @@ pub(super) fn answer_by(
 fn styles(prepared: &Prepared, answers: &[Answer], values: &mut BTreeMap<String, Vec<f64>>) {
     let Some(judge) = prepared.circle() else { return };
     for (style, name) in STYLES.iter().enumerate() {
-        let is = |a: &Answer| Some(f64::from(u8::from(judge.style(&a.text) == style)));
-        let beaten = |a: &Answer| Some(judge.beats[style][judge.style(&a.text)]);
+        let is = |a: &Answer| Some(f64::from(u8::from(judge.style(&a.words()) == style)));
+        let beaten = |a: &Answer| Some(judge.beats[style][judge.style(&a.words())]);
         let found = [("style", by_prompt(answers, is)), ("judge/beaten_by", by_prompt(answers, beaten))];
         for (place, means) in found {
             if let Some(means) = means {

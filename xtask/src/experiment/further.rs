@@ -25,7 +25,6 @@ pub(super) fn further(
 ) -> Result<(), XtaskError> {
     difficulties(prepared, answers, values);
     aspects(prepared, answers, values);
-    super::episodes::figures(prepared, answers, values)?;
     if prepared.config.stages.iter().any(|s| s.sampling().is_some()) {
         entropy(prepared, policy, answers, values)?;
     }

@@ -1,6 +1,7 @@
 //! What a stage leaves behind, and the summary of a run.
 use crate::config::Experiment;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tropism_evaluation::Figure;
@@ -35,7 +36,18 @@ pub struct Answer {
 impl Answer {
     /// Number of tokens that the policy wrote.
     pub fn written(&self) -> usize {
-        self.tokens.len() - self.given.iter().map(Range::len).sum::<usize>()
+        self.tokens.len().saturating_sub(self.given.iter().map(Range::len).sum())
+    }
+
+    /// The tokens that the policy wrote.
+    pub fn own_tokens(&self) -> Vec<u32> {
+        let own = |at: &usize| !self.given.iter().any(|part| part.contains(at));
+        (0..self.tokens.len()).filter(own).map(|at| self.tokens[at]).collect()
+    }
+
+    /// The text that the policy wrote: of an episode its turns, each on lines of its own.
+    pub fn words(&self) -> Cow<'_, str> {
+        if self.turns.is_empty() { Cow::Borrowed(&self.text) } else { Cow::Owned(self.turns.join("\n")) }
     }
 }
 

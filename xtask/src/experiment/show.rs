@@ -7,6 +7,7 @@ use serde_json::Value;
 use tropism_evaluation::Figure;
 use tropism_report::{Better, ComparisonReport, Curve, MetricRow, Report, SampleAnswer, SampleRow, StageReport};
 use tropism_trainer::{AnyStage, Precision};
+use tropism_worlds::ASPECTS;
 
 /// A few lines on what is about to run.
 pub(super) fn plan(p: &Prepared) -> String {
@@ -83,7 +84,10 @@ pub(super) fn comparisons(all: &[ComparisonResult]) -> String {
 fn better(name: &str) -> Option<Better> {
     let higher =
         ["win_rate", "reward", "rewards/accuracies", "rewards/margins", "ranking/accuracy", "ranking/accuracy_normalized"];
-    if higher.contains(&name) || name.starts_with("accuracy") || name.starts_with("aspects/") || name == "reward_gain" {
+    // further figures of episodes may be better either way
+    let aspect = name.strip_prefix("aspects/").map(|a| a.trim_end_matches("_gain"));
+    let good = aspect.is_some_and(|a| ASPECTS.contains(&a) || ["found", "solved"].contains(&a));
+    if higher.contains(&name) || name.starts_with("accuracy") || good || name == "reward_gain" {
         return Some(Better::Higher);
     }
     (name == "completions/clipped_ratio").then_some(Better::Lower)

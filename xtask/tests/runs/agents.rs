@@ -1,5 +1,5 @@
 //! Runs in worlds that answer back.
-use crate::common::{experiment, lines, text};
+use crate::common::{TINY, experiment, lines, text};
 use crate::json;
 use serde_json::Value;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn agents_are_trained_and_measured_by_their_episodes() {
     let steps: Vec<&Value> = all.iter().filter(|l| l["stage"] == "grpo").collect();
     assert_eq!(steps.len(), 4);
     for name in ["episodes/mean_turns", "rewards/found/mean", "turn_rewards/mean"] {
-        assert!(steps.iter().all(|s| s[name].is_number() || name == "episodes/mean_turns"), "{name}: {}", steps[0]);
+        assert!(steps.iter().all(|s| s[name].is_number()), "{name}: {}", steps[0]);
     }
     let found = json(dir.path().join("run/stages/grpo/result.json"));
     let answers = found["answers"].as_array().unwrap();
@@ -97,6 +97,8 @@ fn one_world_by_one_set_and_what_does_not_go_together_is_named() {
     assert!(error.contains("rollout") || error.contains("room"), "{error}");
     let error = said("revision", &["revision={}"]);
     assert!(error.contains("one turn"), "{error}");
+    let result = experiment(dir.path(), TINY, "arithmetic", &["evaluation.turn_tokens=5"]);
+    assert!(text(&result.stderr).contains("answers have one turn here"), "{}", text(&result.stderr));
     let error = said("people", &["world.lookup.people=1"]);
     assert!(error.contains("`people` is 1"), "{error}");
 }

@@ -38,6 +38,11 @@ pub(super) struct Notes {
 }
 
 impl Notes {
+    /// Whether one of these texts writes a special token.
+    pub(super) fn special(tokenizer: &Tokenizer, texts: [&Text; 2]) -> Self {
+        Self { special: texts.into_iter().any(|text| writes_special(tokenizer, text)), ..Self::default() }
+    }
+
     pub(super) fn write(self, audit: &mut Audit, row: usize) {
         let remarks = [
             ("completion joined where it merges with the prompt", self.joined),

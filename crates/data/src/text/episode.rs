@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::boundary::Boundary;
 use super::mask::{AssistantMask, tokenize_chat};
 use super::prepare::{CHUNK, Preparation, PrepareOptions, finish};
 use super::{Tokenizer, encode::Notes};
@@ -37,19 +38,25 @@ use crate::tokens::TokenSample;
 /// ```
 ///
 /// # Errors
-/// As for [`tokenize_chat`] with [`AssistantMask::Prefix`]; plain text, a completion that does not begin with a turn of the
+/// As for [`tokenize_chat`] with [`AssistantMask::Prefix`]; another [`Boundary`] than an error; plain text, a completion that does not begin with a turn of the
 /// assistant's; no episode left.
 pub fn tokenize_episodes(
     tokenizer: &Tokenizer,
     samples: &[Sample],
     options: impl Into<PrepareOptions>,
 ) -> Result<(Vec<TokenSample>, Audit), DataError> {
+    let options = options.into();
+    if options.boundary != Boundary::Error {
+        let problem = "must be error for episodes, whose turns have borders of their own";
+        return Err(DataError::config("boundary", format!("{:?}", options.boundary).to_lowercase(), problem));
+    }
     let mut preparation = Preparation::new(tokenizer, options)?;
     let mut kept = Vec::with_capacity(samples.len());
     for chunk in samples.chunks(CHUNK) {
         let found = tokenizer.share_out(chunk, |_, sample| episode(tokenizer, sample))?;
         let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let items = chunk.iter().zip(found).map(|(sample, found)| (sample.source.row, Some((found, Notes::default()))));
+        let notes = |sample: &Sample| Notes::special(tokenizer, [&sample.prompt, &sample.completion]);
+        let items = chunk.iter().zip(found).map(|(sample, found)| (sample.source.row, Some((found, notes(sample)))));
         kept.extend(preparation.cut(items, |s| (s.len(), s.len()), TokenSample::truncate, |_| false));
     }
     finish(kept, preparation)
@@ -98,8 +105,9 @@ fn runs(mask: &[bool]) -> Vec<Range<usize>> {
 /// of the next turn.
 ///
 /// The template must only append: what it renders of a conversation must begin with what it renders of the conversation's
-/// beginning. Templates that rewrite earlier turns (that take out thinking, for example) would show a model in training what it
-/// never saw.
+/// beginning. Templates that rewrite earlier turns would show a model in training what it never saw; they are refused where a plain
+/// turn shows it. A template that rewrites some turns only (that takes out thinking where there is any) passes: here it writes nothing
+/// but what stands between two turns, and the turns stay as they were sampled.
 #[derive(Debug)]
 pub struct BetweenTurns<'t> {
     tokenizer: &'t Tokenizer,

@@ -78,6 +78,10 @@ fn what_was_given_is_read_and_no_target() {
     assert_eq!((turns.scored(), pack_samples(&[turns.clone()]).unwrap().targets), (1, vec![4]));
     turns.given = vec![1..7];
     assert!(pack_samples(&[turns.clone()]).unwrap_err().to_string().contains("no token to score"));
+    #[expect(clippy::reversed_empty_ranges)]
+    let reversed = vec![3..1];
+    turns.given = reversed;
+    assert!(pack_samples(&[turns.clone()]).unwrap_err().to_string().contains("3..1"));
     turns.given = vec![5..8];
     assert!(pack_samples(&[turns]).unwrap_err().to_string().contains("5..8"));
 }

@@ -1,7 +1,9 @@
 //! What a language model is asked, and how its answer is read.
 use super::error::JudgeError;
 use super::verdict::{Choice, Failure, FailureKind, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A question in words. `{prompt}`, `{a}` and `{b}` stand for the parts of a pair, `{prompt}` and `{answer}` where each
 /// answer is rated by itself; a part may hold braces, it is put in once and not read again.
@@ -41,7 +43,42 @@ impl ReplyForm {
     }
 }
 
+/// Reads a template by its name, or in words.
+pub(super) fn named_or_written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Template, D::Error> {
+    struct Either;
+    impl<'de> Visitor<'de> for Either {
+        type Value = Template;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            write!(f, "the name of a template ({}), or a table with `user` and `reply`", Template::NAMES.join(", "))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Template, E> {
+            let unknown = || E::custom(format!("there is no template `{name}`; there are {}", Template::NAMES.join(", ")));
+            Template::named(name).ok_or_else(unknown)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Template, A::Error> {
+            Template::deserialize(MapAccessDeserializer::new(table))
+        }
+    }
+    deserializer.deserialize_any(Either)
+}
+
 impl Template {
+    /// The names of [`Template::named`].
+    pub const NAMES: [&str; 3] = ["pairwise", "letter", "rating"];
+
+    /// One of the templates here, by the name of its function.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "pairwise" => Some(Self::pairwise()),
+            "letter" => Some(Self::letter()),
+            "rating" => Some(Self::rating()),
+            _ => None,
+        }
+    }
+
     /// Reasons first, then a marked verdict; ties are possible.
     pub fn pairwise() -> Self {
         Template {

@@ -80,6 +80,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer before its first token.
+    pub fn empty() -> Self {
+        Answer { tokens: vec![], end: End::Length, model_logps: vec![], sampling_logps: vec![], text: None, given: vec![] }
+    }
+
     /// Whether it ended by itself; otherwise the limit of length cut it.
     pub fn finished(&self) -> bool {
         self.end != End::Length

@@ -3,7 +3,6 @@ use super::cache::{Cache, Sequence};
 use super::choose::Scratch;
 use super::options::{Batching, Sampling};
 use super::request::{Answer, Request};
-use super::stop::End;
 use crate::error::LmError;
 use crate::random::Stream;
 use std::collections::{HashMap, VecDeque};
@@ -156,14 +155,7 @@ impl<'a, E: tropism_ops::Scalar> Slots<'a, E> {
             seen.dedup();
         }
         let place = request.stream.map_or(w.request as u64, u64::from);
-        let answer = Answer {
-            tokens: vec![],
-            end: End::Length,
-            model_logps: vec![],
-            sampling_logps: vec![],
-            text: None,
-            given: vec![],
-        };
+        let answer = Answer::empty();
         Live {
             request: w.request,
             number: w.number,

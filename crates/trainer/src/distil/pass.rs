@@ -1,6 +1,7 @@
 //! A pass of policy and teachers over completions.
 use crate::error::TrainError;
 use dfdx::prelude::*;
+use std::ops::Range;
 use tropism_core::LossTerms;
 use tropism_credit::{AlignDistil, Alignment, DistilToken, TokenSums, aligndistil};
 use tropism_data::pack::pack_samples;
@@ -20,6 +21,8 @@ pub(super) fn aligned(samples: Vec<TokenSample>, alignment: Alignment) -> Vec<To
         let unread = (alignment == Alignment::ReleasedOffPolicy).then_some(*s.completion.first()?);
         s.prompt.push(s.completion.remove(0));
         s.completion.extend(unread);
+        let moved = |part: &Range<usize>| part.start.saturating_sub(1)..part.end - 1;
+        s.given = s.given.iter().map(moved).filter(|part| !part.is_empty()).collect();
         (!s.completion.is_empty()).then_some(s)
     };
     samples.into_iter().filter_map(shifted).collect()

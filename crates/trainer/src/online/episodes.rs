@@ -27,7 +27,7 @@ impl<'a> Player<'a> {
     /// No world, one that does not answer back, or nobody who writes its replies in tokens.
     pub fn new(environment: &Environment<'a>, stop: &'a [String]) -> Result<Self, String> {
         let Some(world) = environment.reward().and_then(|world| world.episodes()) else {
-            return Err("there is no embedded world that answers back".into());
+            return Err("there is no embedded world that answers back; remove it".into());
         };
         if environment.between.is_none() {
             return Err("nobody writes what the world says in tokens; see Environment::between".into());
@@ -70,7 +70,11 @@ impl<'a> Player<'a> {
         let answered = self.world.observe(prompt, &said).map_err(|e| e.to_string())?;
         let (Some(text), Some(between)) = (answered, self.environment.between) else { return Ok(None) };
         let last = tokens.last().copied().filter(|t| self.environment.stops.contains(t));
-        between(&text, last).map(Some)
+        let reply = between(&text, last)?;
+        if reply.is_empty() {
+            return Err("what the world said has no tokens, so that the next turn would go on in the last one".into());
+        }
+        Ok(Some(reply))
     }
 
     /// Answers in turns: [`Sampler::answers_in_turns`] with this world's replies. `prompts` are the texts of the requests'.
@@ -117,7 +121,7 @@ impl<O> Stage<O> {
         }
         let player = match Player::new(environment, &rollout.stop) {
             Ok(player) => player,
-            Err(problem) => return refuse(format!("is set, but {problem}; remove it")),
+            Err(problem) => return refuse(format!("is set, but {problem}")),
         };
         for row in prompts {
             if let Err(e) = player.world().observe(&row.text, &[String::new()]) {

@@ -2,7 +2,7 @@
 use super::batch::Batch;
 use super::gather::{Gathered, Group};
 use super::learn::Learnt;
-use super::options::PolicyGradientOptions;
+use super::options::{PolicyGradientOptions, RolloutOptions};
 use super::rewards::{RatingFailure, WeightedReward};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,7 +65,7 @@ pub(crate) fn figures(
     let mut figures = Map::new();
     let groups: Vec<&Group> = gathered.kept.iter().chain(&gathered.flat).collect();
     rewards(&options.rewards, &groups, &mut figures);
-    completions(&groups, &mut figures);
+    completions(&groups, &options.rollout, &mut figures);
     if options.dynamic_sampling.is_some() {
         figures.insert("dynamic_sampling/rounds".into(), gathered.rounds.into());
         figures.insert("dynamic_sampling/dropped".into(), share(gathered.flat.len(), groups.len()).into());
@@ -121,7 +121,7 @@ pub(crate) fn rewards(named: &BTreeMap<String, WeightedReward>, groups: &[&Group
 }
 
 /// Figures of lengths and repeats.
-pub(crate) fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
+pub(crate) fn completions(groups: &[&Group], rollout: &RolloutOptions, figures: &mut Map<String, Value>) {
     let answers = || groups.iter().flat_map(|g| &g.answers);
     let lengths =
         |finished: bool| -> Vec<usize> { answers().filter(|a| !finished || a.finished()).map(Answer::written).collect() };
@@ -133,7 +133,7 @@ pub(crate) fn completions(groups: &[&Group], figures: &mut Map<String, Value>) {
         figures.insert(format!("completions/max_{kind}length"), lengths.iter().max().copied().unwrap_or(0).into());
     }
     figures.insert("completions/clipped_ratio".into(), share(cut, answers().count()).into());
-    if answers().any(|a| !a.given.is_empty()) {
+    if rollout.turn_tokens.is_some() {
         let n = answers().count();
         figures.insert("episodes/mean_turns".into(), share(answers().map(|a| a.turns().len()).sum(), n).into());
         let given = answers().map(|a| a.tokens.len() - a.written()).sum();

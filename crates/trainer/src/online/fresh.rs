@@ -152,8 +152,7 @@ impl FreshOptions {
     /// Whether the reward is a judge's alone, and so the share of the others that a completion is better than.
     pub(crate) fn by_judge(&self) -> bool {
         let mut all = self.rewards.values().filter(|r| r.weight != 0.0);
-        all.next().is_some_and(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight == 1.0)
-            && all.next().is_none()
+        all.next().is_some_and(|r| r.function.compares() && r.weight == 1.0) && all.next().is_none()
     }
 
     /// Places and options of the rewards that are the policy's own.
@@ -244,11 +243,18 @@ impl FreshOptions {
             let problem = format!("is set, but {name} also samples from the reference, which no server holds; remove it");
             return Some(("rollout.engine", problem));
         }
-        let judged = self.rewards.values().any(|r| matches!(r.function, RewardFunction::Circle(_)) && r.weight != 0.0);
+        let judged = self.rewards.values().any(|r| r.function.compares() && r.weight != 0.0);
         if judged && (self.reference_samples() || self.data_completions || group < 2) {
             let problem = "has a judge, who compares the policy's completions of a group with each other; here there is none, or only \
                            one, or others beside them";
             return Some(("rewards", problem.into()));
+        }
+        let asked = self.rewards.iter().find(|(_, r)| matches!(r.function, RewardFunction::Judge(_)));
+        if let (Some((name, _)), true) = (asked, self.directions.is_some() || self.heads.is_some()) {
+            let problem = format!(
+                "has an entry `{name}` of a judge, who is not asked about the held-out answers that directions and heads are measured by"
+            );
+            return Some(("rewards", problem));
         }
         if self.directions.is_some() && self.data_completions {
             return Some((

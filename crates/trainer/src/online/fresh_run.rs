@@ -179,6 +179,7 @@ where
             engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
             plain: o.directions.as_ref().is_some_and(|d| self.step < d.plain_steps),
+            turn_rewards: false,
         };
         self.stage.at_step(&mut self.rollouts, "rollouts", self.step);
         let before = (self.order.state(), self.rollouts.state());
@@ -208,7 +209,7 @@ where
         let mut figures = Map::new();
         let groups: Vec<&Group> = if o.policy_samples() { &pools.ours } else { &pools.theirs }.iter().collect();
         rewards(&o.rewards, &groups, &mut figures);
-        completions(&groups, &mut figures);
+        completions(&groups, gatherer.rollout, &mut figures);
         figures.insert("rows".into(), rows.len().into());
         let rows = match &mut self.replay {
             Some(replay) => replay.mix(rows, &mut figures),

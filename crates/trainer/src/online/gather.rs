@@ -126,6 +126,8 @@ pub(crate) struct Gatherer<'a> {
     pub(crate) groups: usize,
     /// sample from prompts without their direction
     pub(crate) plain: bool,
+    /// whether the world's rewards of turns are wanted
+    pub(crate) turn_rewards: bool,
 }
 
 impl Gatherer<'_> {
@@ -178,14 +180,7 @@ impl Gatherer<'_> {
 
     /// The rated completions that the data have for the picked prompts.
     pub(crate) fn given(&self, picked: &[usize]) -> Result<Vec<Group>, TrainError> {
-        let answer = |tokens: &Vec<u32>| Answer {
-            tokens: tokens.clone(),
-            end: End::StopToken,
-            model_logps: vec![],
-            sampling_logps: vec![],
-            text: None,
-            given: vec![],
-        };
+        let answer = |tokens: &Vec<u32>| Answer { tokens: tokens.clone(), end: End::StopToken, ..Answer::empty() };
         let mut round = Round::new(self, picked)?;
         let answers: Vec<Vec<Answer>> =
             picked.iter().map(|&row| self.prompts[row].given.iter().map(answer).collect()).collect();
@@ -232,16 +227,16 @@ impl Gatherer<'_> {
         player.map(Some).map_err(|problem| TrainError::Reward { row: "rollout.turn_tokens".into(), problem })
     }
 
-    /// The world's rewards of single turns, by completion, where it has some.
+    /// The world's rewards of single turns, by completion, where they are wanted.
     fn turn_rewards(&self, groups: &[Group]) -> Result<Option<Vec<Vec<f64>>>, TrainError> {
-        let Some(player) = self.player()? else { return Ok(None) };
+        let Some(player) = self.player()?.filter(|_| self.turn_rewards) else { return Ok(None) };
         let mut found = vec![];
         for (group, answer) in groups.iter().flat_map(|g| g.answers.iter().map(move |a| (g, a))) {
             let row = &self.prompts[group.prompt];
             let refuse = |problem: String| TrainError::Reward { row: row.source.to_string(), problem };
             let turns = player.turns(answer).map_err(refuse)?;
             let rewards = player.world().turn_rewards(&row.text, &turns).map_err(|e| refuse(e.to_string()))?;
-            let Some(rewards) = rewards else { return Ok(None) };
+            let rewards = rewards.ok_or_else(|| refuse("the world gives no rewards of turns here".into()))?;
             if rewards.len() != turns.len() || rewards.iter().any(|r| !r.is_finite()) {
                 return Err(refuse(format!("the world gives the rewards {rewards:?} for {} turns", turns.len())));
             }

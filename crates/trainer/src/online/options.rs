@@ -75,7 +75,8 @@ pub struct RolloutOptions {
     /// most tokens of one turn in a world that answers back, where completions are episodes of several turns; see [`Player`]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn_tokens: Option<usize>,
-    /// texts that end a completion, beside the tokens that do; their tokens stay in it, rewards do not see them
+    /// texts that end a completion (of several turns: a turn), beside the tokens that do; their tokens stay in it, rewards do not see
+    /// them
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
     /// how many completions are written at a time, and what they may keep; changes no completion
@@ -196,6 +197,11 @@ impl PolicyGradientOptions {
         self.need(Field::Advantages).map(|_| self.advantages.clone().unwrap_or_else(own))
     }
 
+    /// Whether the world's rewards of turns are read.
+    pub(crate) fn reads_turn_rewards(&self) -> bool {
+        self.turn_rewards.is_some() || self.advantages.as_ref().is_some_and(AdvantageOptions::reads_turns)
+    }
+
     /// Whether a critic is trained.
     pub fn has_critic(&self) -> bool {
         self.requires(Field::Critic)
@@ -299,8 +305,16 @@ impl PolicyGradientOptions {
         if mixes && one_turn {
             return Some(("advantages", "is turn_mixture, but completions have one turn; set rollout.turn_tokens".into()));
         }
+        if self.dynamic_sampling.is_some() && self.reads_turn_rewards() {
+            let problem = "is set beside rewards of turns, which it does not look at: groups of equal outcomes would be left out \
+                           though their turns differ; remove one of the two";
+            return Some(("dynamic_sampling", problem.into()));
+        }
         let refuse = |problem: &str| Some(("turn_rewards", problem.to_owned()));
         let weight = self.turn_rewards?;
+        if mixes {
+            return refuse("is set beside advantages of turn_mixture, which read the rewards of turns already; remove it");
+        }
         if one_turn {
             return refuse("is set, but completions have one turn; set rollout.turn_tokens, or remove it");
         }

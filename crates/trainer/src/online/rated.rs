@@ -14,9 +14,8 @@ pub(crate) struct Round<'r> {
     /// rows of the prompts
     picked: &'r [usize],
     pool: Pool,
-    /// texts and turns by place and number
+    /// texts by place and number
     texts: BTreeMap<(usize, usize), String>,
-    turns: BTreeMap<(usize, usize), Vec<String>>,
     /// the other side of episodes
     player: Option<Player<'r>>,
     /// the first completion that cannot be read
@@ -29,8 +28,8 @@ impl<'r> Round<'r> {
         let on_threads = |r: &WeightedReward| r.function.model().is_none().then(|| r.function.clone());
         let rewards = gatherer.rewards.values().map(on_threads).collect();
         let pool = Pool::new(&gatherer.rollout.rating, rewards, gatherer.environment.world.cloned())?;
-        let (texts, turns, player) = (BTreeMap::new(), BTreeMap::new(), gatherer.player()?);
-        Ok(Round { gatherer, picked, pool, texts, turns, player, refused: None })
+        let (texts, player) = (BTreeMap::new(), gatherer.player()?);
+        Ok(Round { gatherer, picked, pool, texts, player, refused: None })
     }
 
     /// Has a completion rated: the one of this number to the prompt at this place among the picked ones.
@@ -42,7 +41,6 @@ impl<'r> Round<'r> {
                 let text = text.trim();
                 self.pool.submit((place, number), &Completion { prompt, truth, text, tokens, turns: &turns });
                 self.texts.insert((place, number), text.to_owned());
-                self.turns.insert((place, number), turns);
             }
             Err(problem) => {
                 self.refused.get_or_insert(TrainError::Reward { row: row.source.to_string(), problem });
@@ -70,6 +68,7 @@ impl<'r> Round<'r> {
         if let Some(e) = self.refused.take() {
             return Err(e);
         }
+        self.compare(&answers);
         let mut found = self.pool.collect()?;
         let mut scores = self.gatherer.model_scores(self.picked, &answers)?.into_iter();
         let mut tally = Tally { without: vec![0; self.gatherer.rewards.len()], calls: 0, last: None };
@@ -90,6 +89,21 @@ impl<'r> Round<'r> {
             .collect();
         self.bounded(&tally)?;
         groups.into_iter().map(|(prompt, answers, ratings)| self.gatherer.group(prompt, answers, ratings)).collect()
+    }
+
+    /// Has the completions of each group compared, where a reward asks for it.
+    fn compare(&mut self, answers: &[Vec<Answer>]) {
+        if !self.pool.asks_of_groups() {
+            return;
+        }
+        for (&(place, number), text) in &self.texts {
+            let row = &self.gatherer.prompts[self.picked[place]];
+            let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answers[place][number].written());
+            let group = self.texts.range((place, 0)..(place + 1, 0));
+            let others = group.filter(|((_, n), _)| *n != number).map(|(_, t)| t.clone()).collect();
+            // who compares reads texts, which hold all turns of an episode
+            self.pool.submit_group((place, number), &Completion { prompt, truth, text, tokens, turns: &[] }, others);
+        }
     }
 
     fn ratings(

@@ -1,4 +1,5 @@
 //! What completions are rated by.
+use super::judge::JudgeReward;
 use crate::reward::ModelReward;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,6 +54,8 @@ pub enum RewardFunction {
     Model(ModelReward),
     /// a judge with preferences in a circle: how likely a completion is preferred to the others of its group; see [`Circle`]
     Circle(Circle),
+    /// a language model behind a chat endpoint, which scores or compares completions; see [`JudgeReward`]
+    Judge(JudgeReward),
     /// the policy's own reward, for stages that make rows of their samples; see [`Implicit`]
     Implicit(Implicit),
 }
@@ -163,6 +166,7 @@ impl WeightedReward {
             RewardFunction::Circle(c) => c.check().map_err(|e| e.to_string()),
             RewardFunction::SoftOverlong(s) => soft_overlong(0, s).map(|_| ()).map_err(|e| e.to_string()),
             RewardFunction::Model(m) => m.check(),
+            RewardFunction::Judge(j) => j.check(),
             _ => Ok(()),
         }
     }
@@ -172,6 +176,28 @@ impl RewardFunction {
     /// Whether it gives verdicts.
     pub fn is_verifier(&self) -> bool {
         matches!(self, Self::Correct(_) | Self::Numeric(_) | Self::Marked(_) | Self::Exact(_))
+    }
+
+    /// Whether it compares the completions of a group with each other.
+    pub(crate) fn compares(&self) -> bool {
+        match self {
+            Self::Circle(_) => true,
+            Self::Judge(judge) => judge.compares(),
+            _ => false,
+        }
+    }
+
+    /// Whether it compares the completions of a group, by questions that take their time.
+    pub(crate) fn asks_of_groups(&self) -> bool {
+        matches!(self, Self::Judge(judge) if judge.compares())
+    }
+
+    /// The rating of a completion against the others of its group, by a reward that [asks](Self::asks_of_groups).
+    pub(crate) fn against(&self, completion: &Completion, others: &[String]) -> Result<Rating, RewardError> {
+        match self {
+            Self::Judge(judge) => judge.score(completion, others),
+            _ => Ok(Rating::default()),
+        }
     }
 
     /// Whether it compares with a known truth.
@@ -225,8 +251,9 @@ impl RewardFunction {
                 return Ok(Rating { score, ..Rating::default() });
             }
             Self::Model(_) => return Err(RewardError::NoScore { reward: "model".to_owned() }),
+            Self::Judge(judge) if !judge.compares() => return judge.score(completion, &[]),
             // by its group, see [`compared`], or by models
-            Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
+            Self::Judge(_) | Self::Circle(_) | Self::Implicit(_) => return Ok(Rating::default()),
             Self::World(_) => {
                 let world = world.ok_or(none)?;
                 if let Some(episodes) = completion.episode(world) {

@@ -179,6 +179,7 @@ where
             engine: self.engine.as_ref(),
             groups: self.stage.batch_size,
             plain: false,
+            turn_rewards: options.reads_turn_rewards(),
         };
         self.stage.at_step(&mut self.rollouts, "rollouts", self.step);
         self.stage.at_step(&mut self.shuffles, "shuffles", self.step);

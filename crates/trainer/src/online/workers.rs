@@ -58,6 +58,8 @@ struct Owned {
     text: String,
     tokens: usize,
     turns: Vec<String>,
+    /// the other completions of the group, where they are compared
+    others: Option<Vec<String>>,
 }
 
 /// One call: the prompt's place in the round, the completion's number, and the reward.
@@ -144,17 +146,35 @@ impl Pool {
         Ok(())
     }
 
-    /// Hands a completion over to all rewards.
-    pub(crate) fn submit(&mut self, (place, number): (usize, usize), what: &Completion) {
+    /// Hands a completion over to all rewards that look at it alone.
+    pub(crate) fn submit(&mut self, at: (usize, usize), what: &Completion) {
+        self.hand_over(at, what, None);
+    }
+
+    /// Hands a completion and the others of its group over to all rewards that ask which is better.
+    pub(crate) fn submit_group(&mut self, at: (usize, usize), what: &Completion, others: Vec<String>) {
+        self.hand_over(at, what, Some(others));
+    }
+
+    /// Whether a reward asks which completion of a group is better.
+    pub(crate) fn asks_of_groups(&self) -> bool {
+        self.shared.rewards.iter().flatten().any(RewardFunction::asks_of_groups)
+    }
+
+    fn hand_over(&mut self, (place, number): (usize, usize), what: &Completion, others: Option<Vec<String>>) {
+        let grouped = others.is_some();
         let owned = Arc::new(Owned {
             prompt: what.prompt.to_owned(),
             truth: what.truth.map(str::to_owned),
             text: what.text.to_owned(),
             tokens: what.tokens,
             turns: what.turns.to_vec(),
+            others,
         });
         let mut queue = locked(&self.shared.queue);
-        for (reward, _) in self.shared.rewards.iter().enumerate().filter(|(_, r)| r.is_some()) {
+        for (reward, _) in
+            self.shared.rewards.iter().enumerate().filter(|(_, r)| r.as_ref().is_some_and(|r| r.asks_of_groups() == grouped))
+        {
             queue.0.push_back(((place, number, reward), owned.clone()));
             self.pending += 1;
         }
@@ -249,10 +269,13 @@ fn work(shared: &Shared, at: &Mutex<Option<(Call, Instant)>>, abandoned: &Atomic
 }
 
 fn rated(shared: &Shared, reward: usize, owned: &Owned) -> Outcome {
-    let Owned { prompt, truth, text, tokens, turns } = owned;
+    let Owned { prompt, truth, text, tokens, turns, others } = owned;
     let completion = Completion { prompt, truth: truth.as_deref(), text, tokens: *tokens, turns };
     let call = || match &shared.rewards[reward] {
-        Some(reward) => reward.rate(&completion, shared.world.as_deref()),
+        Some(reward) => match others {
+            Some(others) => reward.against(&completion, others),
+            None => reward.rate(&completion, shared.world.as_deref()),
+        },
         None => Ok(Rating::default()),
     };
     match catch_unwind(AssertUnwindSafe(call)) {

@@ -60,11 +60,17 @@ pub(crate) struct Read<M: Dims, E: Dtype, T> {
 /// The tokens of each completion whose states are read.
 fn places(packed: &Packed, pooling: Pooling) -> (Vec<usize>, Vec<Range<usize>>) {
     let (mut at, mut ranges) = (vec![], vec![]);
-    for &segment in &packed.completions {
+    for (&segment, sequence) in packed.completions.iter().zip(&packed.sequences) {
         let s = packed.segments[segment];
-        let first = if pooling == Pooling::Last { s.start + s.len - 1 } else { s.start };
         let before = at.len();
-        at.extend(first..s.start + s.len);
+        match pooling {
+            Pooling::Last => at.push(s.start + s.len - 1),
+            _ => {
+                // tokens that the author wrote: the targets, and a first one that nothing predicts
+                at.extend(s.parent.is_none().then_some(s.start));
+                at.extend(packed.sources[sequence.clone()].iter().map(|p| if *p < s.start { s.start } else { p + 1 }));
+            }
+        }
         ranges.push(before..at.len());
     }
     (at, ranges)

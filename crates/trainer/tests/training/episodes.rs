@@ -241,6 +241,16 @@ fn what_does_not_fit_episodes_is_named() {
     let error = said(true, &|s| s.objective.turn_rewards = Some(1.0));
     assert!(error.contains("turn_rewards") && error.contains("by token"), "{error}");
     let mixture = AdvantageOptions::TurnMixture(TurnMixture::default());
+    let error = said(true, &|s| {
+        s.objective.advantages = Some(mixture.clone());
+        s.objective.turn_rewards = Some(1.0);
+    });
+    assert!(error.contains("read the rewards of turns already"), "{error}");
+    let error = said(true, &|s| {
+        s.objective.advantages = Some(mixture.clone());
+        s.objective.dynamic_sampling = Some(DynamicSampling::default());
+    });
+    assert!(error.contains("dynamic_sampling") && error.contains("rewards of turns"), "{error}");
     let error = said(false, &|s| s.objective.advantages = Some(mixture.clone()));
     assert!(error.contains("this world does not give"), "{error}");
     let plain = Environment::new(&[STOP], &decode);
@@ -256,6 +266,23 @@ fn what_does_not_fit_episodes_is_named() {
     strange[1].text = "who are you?".into();
     let error = with_world(true, |e| stages()[0].check_prompts(&strange, e)).unwrap_err().to_string();
     assert!(error.contains("prompts.jsonl, row 2") || error.contains("row 2"), "{error}");
+}
+
+#[test]
+fn reference_log_probabilities_know_what_was_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let Rows::Pairs(mut pairs) = super::pairs(6) else { panic!() };
+    pairs.retain(|p| p.chosen.len() > 3);
+    let model: Decoder<Loaded, f64> = model(2);
+    let dpo = Dpo::default().into();
+    let score = |pairs: &[_]| {
+        let rows = Rows::Pairs(pairs.to_vec());
+        reference_logps(&model, &rows, &dpo, 1000, Some(dir.path())).unwrap()
+    };
+    let plain = score(&pairs);
+    pairs[0].given[0] = vec![1..3];
+    let given = score(&pairs);
+    assert!(plain != given && given == score(&pairs));
 }
 
 #[cfg(feature = "http")]

@@ -10,12 +10,18 @@ use tropism_ops::{Params, Scalar, Visit, data, data_mut};
 use tropism_trainer::*;
 
 mod by_hand;
+#[allow(dead_code)]
+#[cfg(feature = "http")]
+#[path = "../../../evaluation/tests/judge/server.rs"]
+mod chat;
 mod distil;
 #[cfg(feature = "http")]
 mod engine;
 mod episodes;
 mod feeds;
 mod fresh;
+#[cfg(feature = "http")]
+mod judge;
 mod online;
 mod reward;
 #[cfg(feature = "http")]

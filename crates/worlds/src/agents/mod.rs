@@ -5,6 +5,37 @@
 //! reward does, and [`Episodes`], so that a sampler can play them turn by turn. A single completion is judged as an episode of that
 //! one turn. A turn of more than [`tropism_rewards::JUDGED_CHARACTERS`] characters is unreadable, whatever it begins with.
 
+/// [`Reward`] of a world of episodes: a completion is judged as an episode of that one turn; the truth is the world's own.
+macro_rules! single_turn {
+    ($world:ident) => {
+        impl tropism_rewards::Reward for $world {
+            fn name(&self) -> &str {
+                WORLD
+            }
+
+            fn score(&self, prompt: &str, completion: &str, _truth: Option<&str>) -> Result<Option<f64>, RewardError> {
+                Episodes::score(self, prompt, &[completion.to_owned()])
+            }
+
+            fn judge(&self, prompt: &str, completion: &str, _truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
+                self.verdict(prompt, &[completion.to_owned()]).map(Some)
+            }
+
+            fn aspects(&self) -> &[&str] {
+                &ASPECTS
+            }
+
+            fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
+                Episodes::aspect(self, name, prompt, &[completion.to_owned()])
+            }
+
+            fn episodes(&self) -> Option<&dyn Episodes> {
+                Some(self)
+            }
+        }
+    };
+}
+
 mod lookup;
 mod sokoban;
 mod task;

@@ -110,6 +110,10 @@ pub fn prepare(mut config: Experiment) -> Result<Prepared, XtaskError> {
         (None, Some(questions)) => from_questions(&config, questions)?,
         (None, None) => from_file(&config)?,
     };
+    if config.evaluation.turn_tokens.is_some() && !records.episodes() {
+        let problem = "`evaluation.turn_tokens` is set, but answers have one turn here";
+        return Err(XtaskError::usage(problem, "remove it, or set a world of several turns: world.sokoban or world.lookup"));
+    }
     let tokenizer = tokenizer(&config, &records)?;
     if config.data.questions.is_some() && !tokenizer.has_template() {
         records.without_template();

@@ -1,6 +1,6 @@
 //! Settings of a judge behind an endpoint.
 use crate::judge::error::JudgeError;
-use crate::judge::template::{ReplyForm, Template};
+use crate::judge::template::{ReplyForm, Template, named_or_written};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -24,7 +24,8 @@ pub struct HttpConfig {
     pub key_header: Option<String>,
     /// PEM file of the authorities that an https endpoint is trusted by; nothing for Mozilla's
     pub ca_file: Option<PathBuf>,
-    /// the question in words
+    /// the question in words, or the name of one ([`Template::named`])
+    #[serde(deserialize_with = "named_or_written")]
     pub template: Template,
     /// temperature of sampling
     pub temperature: f64,

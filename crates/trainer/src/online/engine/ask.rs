@@ -7,7 +7,7 @@ use super::reply::{Reply, Vocabulary, ended};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tropism_lm::{Answer, End, StopStrings};
+use tropism_lm::{Answer, StopStrings};
 
 /// What all requests of a round share.
 pub(super) struct Asker<'a> {
@@ -24,14 +24,7 @@ impl Asker<'_> {
     /// An episode, as the program's own sampler plays it: each turn is a completion of all that was said before.
     pub(super) fn episode(&self, player: &Player, (prompt, text): (&[u32], &str), label: &str) -> Result<Answer, String> {
         let (most, of_turn) = (self.rollout.max_new_tokens, self.rollout.turn_tokens.unwrap_or(usize::MAX));
-        let mut whole = Answer {
-            tokens: vec![],
-            end: End::Length,
-            model_logps: vec![],
-            sampling_logps: vec![],
-            text: None,
-            given: vec![],
-        };
+        let mut whole = Answer::empty();
         for turn in 0.. {
             let before = [prompt, &whole.tokens].concat();
             let room = of_turn.min(most - whole.tokens.len());
@@ -42,7 +35,8 @@ impl Asker<'_> {
             if !said.finished() {
                 break;
             }
-            let Some(reply) = player.reply(text, &whole.tokens, &whole.given)? else {
+            let reply = player.reply(text, &whole.tokens, &whole.given);
+            let Some(reply) = reply.map_err(|e| format!("the world has no reply: {e}"))? else {
                 (whole.end, whole.text) = (said.end, said.text);
                 break;
             };

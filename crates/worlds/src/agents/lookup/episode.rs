@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tropism_rewards::{Episodes, Reward, RewardError, ShortAnswer, Verdict, normalized};
+use tropism_rewards::{Episodes, RewardError, ShortAnswer, Verdict, normalized};
 
 use super::super::readable;
 use super::table::Table;
@@ -129,29 +129,4 @@ impl Episodes for Lookup {
     }
 }
 
-impl Reward for Lookup {
-    fn name(&self) -> &str {
-        WORLD
-    }
-
-    /// The score of an episode of this one turn; the truth is the world's own.
-    fn score(&self, prompt: &str, completion: &str, _truth: Option<&str>) -> Result<Option<f64>, RewardError> {
-        Episodes::score(self, prompt, &[completion.to_owned()])
-    }
-
-    fn judge(&self, prompt: &str, completion: &str, _truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
-        self.verdict(prompt, &[completion.to_owned()]).map(Some)
-    }
-
-    fn aspects(&self) -> &[&str] {
-        &ASPECTS
-    }
-
-    fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
-        Episodes::aspect(self, name, prompt, &[completion.to_owned()])
-    }
-
-    fn episodes(&self) -> Option<&dyn Episodes> {
-        Some(self)
-    }
-}
+single_turn!(Lookup);

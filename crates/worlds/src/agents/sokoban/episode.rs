@@ -1,6 +1,6 @@
 //! Episodes of a puzzle, played again from their turns.
 
-use tropism_rewards::{Episodes, Reward, RewardError, Verdict};
+use tropism_rewards::{Episodes, RewardError, Verdict};
 
 use super::board::{Move, Position};
 use super::puzzle::Puzzle;
@@ -119,29 +119,4 @@ impl Episodes for Sokoban {
     }
 }
 
-impl Reward for Sokoban {
-    fn name(&self) -> &str {
-        WORLD
-    }
-
-    /// The score of an episode of this one turn; there is no truth to compare with.
-    fn score(&self, prompt: &str, completion: &str, _truth: Option<&str>) -> Result<Option<f64>, RewardError> {
-        Episodes::score(self, prompt, &[completion.to_owned()])
-    }
-
-    fn judge(&self, prompt: &str, completion: &str, _truth: Option<&str>) -> Result<Option<Verdict>, RewardError> {
-        self.verdict(prompt, &[completion.to_owned()]).map(Some)
-    }
-
-    fn aspects(&self) -> &[&str] {
-        &ASPECTS
-    }
-
-    fn aspect(&self, name: &str, prompt: &str, completion: &str) -> Result<Option<f64>, RewardError> {
-        Episodes::aspect(self, name, prompt, &[completion.to_owned()])
-    }
-
-    fn episodes(&self) -> Option<&dyn Episodes> {
-        Some(self)
-    }
-}
+single_turn!(Sokoban);
