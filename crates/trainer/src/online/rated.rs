@@ -101,8 +101,8 @@ impl<'r> Round<'r> {
             let (prompt, truth, tokens) = (row.text.as_str(), row.truth.as_deref(), answers[place][number].written());
             let group = self.texts.range((place, 0)..(place + 1, 0));
             let others = group.filter(|((_, n), _)| *n != number).map(|(_, t)| t.clone()).collect();
-            let turns = self.turns.get(&(place, number)).map(Vec::as_slice).unwrap_or_default();
-            self.pool.submit_group((place, number), &Completion { prompt, truth, text, tokens, turns }, others);
+            // who compares reads texts, which hold all turns of an episode
+            self.pool.submit_group((place, number), &Completion { prompt, truth, text, tokens, turns: &[] }, others);
         }
     }
 
