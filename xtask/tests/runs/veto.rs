@@ -35,6 +35,13 @@ fn a_corpus_is_not_repeated() {
     let vetoed = go(dir.path(), "vetoed", &sets).unwrap();
     assert_eq!(vetoed["metrics"]["drift"]["value"], 0.0);
     assert_ne!(vetoed["answers"], plain["answers"]);
+
+    // a large penalty is a veto, a tiny one is none, and an answer counts once
+    let large = go(dir.path(), "large", &[&sets[..], &["evaluation.veto.penalty=1000"]].concat()).unwrap();
+    assert_eq!(large["metrics"]["drift"]["value"], 0.0);
+    let tiny = go(dir.path(), "tiny", &[&sets[..], &["evaluation.veto.penalty=1e-9"]].concat()).unwrap();
+    assert_eq!(tiny["answers"], plain["answers"]);
+    assert_eq!(tiny["metrics"]["drift"]["n"], plain["answers"].as_array().unwrap().len());
 }
 
 #[test]
