@@ -59,6 +59,7 @@ impl Padded {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)]
 mod tests {
     use super::*;
     use crate::record::Source;

@@ -1,5 +1,5 @@
 //! Answers of several turns: against the model's full pass, against answers put together by hand, and what must not change them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 mod common;
 use common::{log_probabilities, prompts, random};
 use tropism_lm::*;

@@ -1,5 +1,5 @@
 //! From messages to packed tokens: templates, tokenizers, preparation, truncation, packing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
 mod packing;
 

@@ -111,8 +111,8 @@ proptest! {
         let is_given = |at: usize| cut.given.iter().any(|part| part.contains(&at));
         prop_assert!((0..cut.completion.len()).all(|at| is_given(at) == (cut.completion[at] == 100)));
         prop_assert!(cut.given.iter().all(|part| !part.is_empty()));
-        prop_assert!(pack_samples(&[cut.clone()]).unwrap().targets.iter().all(|t| *t == 7));
-        prop_assert_eq!(pack_samples(&[cut.clone()]).unwrap().targets.len(), cut.scored());
+        prop_assert!(pack_samples(std::slice::from_ref(&cut)).unwrap().targets.iter().all(|t| *t == 7));
+        prop_assert_eq!(pack_samples(std::slice::from_ref(&cut)).unwrap().targets.len(), cut.scored());
     }
 }
 

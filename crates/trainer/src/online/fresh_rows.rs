@@ -199,7 +199,7 @@ fn against(prompt: &PromptRow, ours: &Group, theirs: &Group) -> Vec<TokenPair> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 mod tests {
     use super::super::rewards::{Rating, WeightedReward};
     use super::*;

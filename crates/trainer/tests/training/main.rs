@@ -1,5 +1,5 @@
 //! The loop: accumulation, resume, references, refusals.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 use dfdx::prelude::*;
 use std::path::Path;
 use tropism_data::record::Source;
