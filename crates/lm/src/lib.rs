@@ -71,5 +71,6 @@ pub use memory::Footprint;
 pub use norm::{Norm, NormKind};
 pub use sample::{
     Answer, Batching, Beams, End, HookStep, Hypothesis, LogitsHook, Reply, Request, Sampler, Sampling, StopStrings, Turn,
+    written,
 };
 pub use save::WeightDtype;

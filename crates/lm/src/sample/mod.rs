@@ -26,7 +26,7 @@ pub use engine::Sampler;
 pub use options::{Batching, Sampling};
 pub use request::{Answer, HookStep, LogitsHook, Request};
 pub use stop::{End, StopStrings};
-pub use turns::{Reply, Turn};
+pub use turns::{Reply, Turn, written};
 
 use crate::decoder::Decoder;
 use crate::dims::Dims;

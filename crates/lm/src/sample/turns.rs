@@ -46,8 +46,8 @@ impl Turns<'_, '_> {
     }
 }
 
-/// Parts of a sequence of `len` tokens that are not among `given`, none empty: what the model itself wrote.
-pub(super) fn written(given: &[Range<usize>], len: usize) -> Vec<Range<usize>> {
+/// Parts of a sequence of `len` tokens that are not among `given` (in order, apart), none empty: what the model itself wrote.
+pub fn written(given: &[Range<usize>], len: usize) -> Vec<Range<usize>> {
     let starts = std::iter::once(0).chain(given.iter().map(|g| g.end));
     let ends = given.iter().map(|g| g.start).chain([len]);
     starts.zip(ends).filter(|(start, end)| start < end).map(|(start, end)| start..end).collect()

@@ -5,7 +5,7 @@ use crate::error::TrainError;
 use crate::stage::Stage;
 use dfdx::prelude::*;
 use std::ops::Range;
-use tropism_lm::{Answer, Dims, LmError, Request, Sampler, Turn};
+use tropism_lm::{Answer, Dims, LmError, Request, Sampler, Turn, written};
 use tropism_ops::Scalar;
 use tropism_rewards::Episodes;
 
@@ -63,10 +63,7 @@ impl<'a> Player<'a> {
     /// # Errors
     /// A prompt that the world does not know; text that cannot be turned into tokens, or back.
     pub fn reply(&self, prompt: &str, tokens: &[u32], given: &[Range<usize>]) -> Result<Option<Vec<u32>>, String> {
-        let starts = std::iter::once(0).chain(given.iter().map(|g| g.end));
-        let turns: Vec<Range<usize>> =
-            starts.zip(given.iter().map(|g| g.start).chain([tokens.len()])).map(|(start, end)| start..end).collect();
-        let said = self.texts(tokens, &turns)?;
+        let said = self.texts(tokens, &written(given, tokens.len()))?;
         let answered = self.world.observe(prompt, &said).map_err(|e| e.to_string())?;
         let (Some(text), Some(between)) = (answered, self.environment.between) else { return Ok(None) };
         let last = tokens.last().copied().filter(|t| self.environment.stops.contains(t));

@@ -284,7 +284,6 @@ impl Gatherer<'_> {
 
     /// The groups that are kept, row by row; nothing when there are none.
     pub(crate) fn batch(&self, groups: &[Group]) -> Result<Option<Batch>, TrainError> {
-        let of_groups = groups;
         if groups.is_empty() {
             return Ok(None);
         }
@@ -313,12 +312,12 @@ impl Gatherer<'_> {
         let kept = ratings.iter().map(|row| !self.lacks(row)).collect();
         let sums = table.sums();
         let (old, reference, values, returns, shaped, credit) = (None, None, None, None, None, None);
-        let groups = Groups::new(&of_row)?;
+        let (turn_rewards, groups) = (self.turn_rewards(groups)?, Groups::new(&of_row)?);
         Ok(Some(Batch {
             samples,
             written,
             turns,
-            turn_rewards: self.turn_rewards(of_groups)?,
+            turn_rewards,
             groups,
             members,
             table,

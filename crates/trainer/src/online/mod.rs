@@ -3,6 +3,7 @@ mod advantages;
 mod any;
 mod batch;
 mod checkpoint;
+mod checks;
 mod directions;
 mod engine;
 mod episodes;
